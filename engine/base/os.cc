@@ -1,0 +1,240 @@
+#include "engine/base/os.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "simtile/error.h"
+
+namespace simtile::os {
+namespace {
+
+std::atomic<FaultHook> g_fault_hook{nullptr};
+
+Fault consult(Call call, const std::string& path) {
+  const FaultHook hook = g_fault_hook.load(std::memory_order_relaxed);
+  return hook ? hook(call, path.c_str()) : Fault{};
+}
+
+[[noreturn]] void fail(const char* what, const std::string& path, int error, const std::string& detail = {}) {
+  std::string message = std::string("cannot ") + what + " '" + path + "'";
+  if (!detail.empty()) message += " " + detail;
+  message += ": " + std::string(std::strerror(error));
+  if (error == ENOSPC || error == EDQUOT) message += "; free some space and run the same command again";
+  throw Error(ErrorCode::kIo, message);
+}
+
+// Retries `call` while signals interrupt it; a fault takes the place of the call.
+template <typename Function>
+auto retry(Call call, const std::string& path, Function function) -> decltype(function(SIZE_MAX)) {
+  for (;;) {
+    const Fault fault = consult(call, path);
+    if (fault.error != 0) errno = fault.error;
+    const auto result = fault.error != 0 ? decltype(function(SIZE_MAX))(-1) : function(fault.max_bytes);
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
+
+int open_or_fail(const std::string& path, int flags, const char* what) {
+  const int fd = static_cast<int>(
+      retry(Call::kOpen, path, [&](std::size_t) { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); }));
+  if (fd < 0) fail(what, path, errno);
+  return fd;
+}
+
+std::string at_offset(std::uint64_t offset) { return "at offset " + std::to_string(offset); }
+
+}  // namespace
+
+void set_fault_hook(FaultHook hook) noexcept { g_fault_hook.store(hook, std::memory_order_relaxed); }
+
+File& File::operator=(File&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+    path_ = std::move(other.path_);
+  }
+  return *this;
+}
+
+File File::open_for_reading(const std::string& path) {
+  File file(open_or_fail(path, O_RDONLY, "open"), path);
+  if (is_directory(path)) fail("open", path, EISDIR);
+  return file;
+}
+
+File File::open_for_writing(const std::string& path) {
+  return File(open_or_fail(path, O_RDWR | O_CREAT, "open for writing"), path);
+}
+
+File File::create(const std::string& path) {
+  return File(open_or_fail(path, O_RDWR | O_CREAT | O_TRUNC, "create"), path);
+}
+
+File File::adopt(int fd, std::string name) { return File(fd, std::move(name)); }
+
+void File::close() noexcept {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+std::uint64_t File::size() const { return identity().bytes; }
+
+File::Identity File::identity() const {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0) fail("inspect", path_, errno);
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+          status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+std::size_t File::read_at(std::span<std::byte> buffer, std::uint64_t offset) const {
+  std::size_t done = 0;
+  while (done < buffer.size()) {
+    const ssize_t moved = retry(Call::kRead, path_, [&](std::size_t limit) {
+      return ::pread(fd_, buffer.data() + done, std::min(limit, buffer.size() - done),
+                     static_cast<off_t>(offset + done));
+    });
+    if (moved < 0) fail("read", path_, errno, at_offset(offset + done));
+    if (moved == 0) break;
+    done += static_cast<std::size_t>(moved);
+  }
+  return done;
+}
+
+void File::read_exactly_at(std::span<std::byte> buffer, std::uint64_t offset) const {
+  const std::size_t done = read_at(buffer, offset);
+  if (done != buffer.size())
+    throw Error(ErrorCode::kCorrupt, "'" + path_ + "' ends at byte " + std::to_string(offset + done) + ", but " +
+                                         std::to_string(buffer.size()) + " bytes were expected at offset " +
+                                         std::to_string(offset) + "; the file was cut short: make it again");
+}
+
+std::size_t File::read_next(std::span<std::byte> buffer) const {
+  const ssize_t moved = retry(Call::kRead, path_, [&](std::size_t limit) {
+    return ::read(fd_, buffer.data(), std::min(limit, buffer.size()));
+  });
+  if (moved < 0) fail("read", path_, errno);
+  return static_cast<std::size_t>(moved);
+}
+
+void File::write_at(std::span<const std::byte> bytes, std::uint64_t offset) const {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t moved = retry(Call::kWrite, path_, [&](std::size_t limit) {
+      return ::pwrite(fd_, bytes.data() + done, std::min(limit, bytes.size() - done),
+                      static_cast<off_t>(offset + done));
+    });
+    if (moved <= 0) fail("write", path_, moved == 0 ? ENOSPC : errno, at_offset(offset + done));
+    done += static_cast<std::size_t>(moved);
+  }
+}
+
+void File::sync() const {
+  if (retry(Call::kSync, path_, [&](std::size_t) { return ::fdatasync(fd_); }) != 0) fail("sync", path_, errno);
+}
+
+void File::truncate(std::uint64_t bytes) const {
+  if (retry(Call::kTruncate, path_, [&](std::size_t) { return ::ftruncate(fd_, static_cast<off_t>(bytes)); }) != 0)
+    fail("resize", path_, errno);
+}
+
+void File::advise_will_need(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
+
+void File::advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_DONTNEED);
+}
+
+void File::advise_sequential() const noexcept { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL); }
+
+bool File::try_lock() const {
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  fail("lock", path_, errno);
+}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  if (this != &other) {
+    reset();
+    data_ = std::exchange(other.data_, nullptr);
+    bytes_ = std::exchange(other.bytes_, 0);
+  }
+  return *this;
+}
+
+Mapping Mapping::map_file(const File& file, std::uint64_t offset, std::size_t bytes) {
+  if (bytes == 0) return {};
+  const Fault fault = consult(Call::kMap, file.path());
+  void* address = MAP_FAILED;
+  if (fault.error != 0)
+    errno = fault.error;
+  else
+    address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.fd(), static_cast<off_t>(offset));
+  if (address == MAP_FAILED) fail("map", file.path(), errno, at_offset(offset));
+  return {static_cast<std::byte*>(address), bytes};
+}
+
+Mapping Mapping::anonymous(std::size_t bytes) {
+  if (bytes == 0) return {};
+  const Fault fault = consult(Call::kMap, "(memory)");
+  void* address = MAP_FAILED;
+  if (fault.error != 0)
+    errno = fault.error;
+  else
+    address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) fail("map", "(memory)", errno, std::to_string(bytes) + " bytes");
+  return {static_cast<std::byte*>(address), bytes};
+}
+
+void Mapping::reset() noexcept {
+  if (data_ != nullptr) ::munmap(data_, bytes_);
+  data_ = nullptr;
+  bytes_ = 0;
+}
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+void make_directory(const std::string& path) {
+  const auto result = retry(Call::kMakeDirectory, path, [&](std::size_t) { return ::mkdir(path.c_str(), 0777); });
+  if (result != 0 && !(errno == EEXIST && is_directory(path))) fail("make the folder", path, errno);
+}
+
+void rename_over(const std::string& from, const std::string& to) {
+  if (retry(Call::kRename, to, [&](std::size_t) { return ::rename(from.c_str(), to.c_str()); }) != 0)
+    fail("publish", to, errno, "(by renaming '" + from + "')");
+}
+
+void sync_folder_of(const std::string& path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  if (folder.empty()) folder = ".";
+  const File file = File::adopt(open_or_fail(folder, O_RDONLY | O_DIRECTORY, "open"), folder);
+  if (retry(Call::kSync, folder, [&](std::size_t) { return ::fsync(file.fd()); }) != 0) fail("sync", folder, errno);
+}
+
+bool remove_file(const std::string& path) {
+  const auto result = retry(Call::kUnlink, path, [&](std::size_t) { return ::unlink(path.c_str()); });
+  if (result != 0 && errno != ENOENT) fail("remove", path, errno);
+  return result == 0;
+}
+
+void remove_file_quietly(const std::string& path) noexcept { ::unlink(path.c_str()); }
+
+bool remove_empty_directory(const std::string& path) { return ::rmdir(path.c_str()) == 0; }
+
+}  // namespace simtile::os

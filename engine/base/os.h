@@ -1,0 +1,121 @@
+// The one seam to system calls on files. Everything that simtile reads, writes, maps, renames or removes goes through
+// here, at file and tile granularity, never in inner loops; tests set a FaultHook to make any of it fail.
+//
+// Threads: free functions and const File methods may be called from several threads at once.
+// Errors: every failure throws Error(kIo) with the call, the path, the offset and the system's own words.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace simtile::os {
+
+inline constexpr std::uint64_t kPageBytes = 4096;
+
+// The calls that can be made to fail.
+enum class Call { kOpen, kRead, kWrite, kSync, kTruncate, kRename, kMap, kUnlink, kMakeDirectory };
+
+// What a hook decides for one call: proceed, fail with `error` (an errno value), or move only `max_bytes`.
+struct Fault {
+  int error = 0;
+  std::size_t max_bytes = SIZE_MAX;
+};
+
+// Asked before each call when set; for tests alone. Setting is not thread safe: set it before the work starts.
+using FaultHook = Fault (*)(Call call, const char* path);
+void set_fault_hook(FaultHook hook) noexcept;
+
+// An open file: owns its descriptor. Moved-from files hold none.
+class File {
+ public:
+  File() = default;
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+  File& operator=(File&& other) noexcept;
+  ~File() { close(); }
+
+  static File open_for_reading(const std::string& path);
+  // Creates the file if it is missing; keeps what is in it.
+  static File open_for_writing(const std::string& path);
+  // Creates or empties the file.
+  static File create(const std::string& path);
+  // Opens a descriptor that the caller hands over, for example standard input.
+  static File adopt(int fd, std::string name);
+
+  bool is_open() const noexcept { return fd_ >= 0; }
+  int fd() const noexcept { return fd_; }
+  const std::string& path() const noexcept { return path_; }
+
+  std::uint64_t size() const;
+  struct Identity {
+    std::uint64_t device = 0, inode = 0, bytes = 0;
+    std::int64_t modified_ns = 0;
+    bool operator==(const Identity&) const = default;
+  };
+  Identity identity() const;
+
+  // Reads up to buffer.size() bytes at `offset`; fewer only at the end of the file.
+  std::size_t read_at(std::span<std::byte> buffer, std::uint64_t offset) const;
+  // Throws Error(kCorrupt) when the file ends first.
+  void read_exactly_at(std::span<std::byte> buffer, std::uint64_t offset) const;
+  // Reads the next bytes of a stream (a pipe or a file); 0 at its end.
+  std::size_t read_next(std::span<std::byte> buffer) const;
+  void write_at(std::span<const std::byte> bytes, std::uint64_t offset) const;
+
+  void sync() const;
+  void truncate(std::uint64_t bytes) const;
+  // Tells the kernel which bytes will be wanted soon, or never again. Hints: failures are ignored.
+  void advise_will_need(std::uint64_t offset, std::uint64_t bytes) const noexcept;
+  void advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noexcept;
+  void advise_sequential() const noexcept;
+  // Takes the advisory lock; false when another process holds it.
+  bool try_lock() const;
+  void close() noexcept;
+
+ private:
+  File(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  int fd_ = -1;
+  std::string path_;
+};
+
+// A mapping of file pages (read-only, shared) or of fresh zero pages. Unmapped on destruction.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(Mapping&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping() { reset(); }
+
+  // `offset` must be a multiple of kPageBytes.
+  static Mapping map_file(const File& file, std::uint64_t offset, std::size_t bytes);
+  static Mapping anonymous(std::size_t bytes);
+
+  std::byte* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return bytes_; }
+  void reset() noexcept;
+
+ private:
+  Mapping(std::byte* data, std::size_t bytes) : data_(data), bytes_(bytes) {}
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+bool exists(const std::string& path);
+bool is_directory(const std::string& path);
+// Makes one directory; fine if it is there already.
+void make_directory(const std::string& path);
+void rename_over(const std::string& from, const std::string& to);
+// Makes a rename or a removal in the path's folder durable.
+void sync_folder_of(const std::string& path);
+// False when there was nothing to remove; other failures throw.
+bool remove_file(const std::string& path);
+// For clean-up on the way out of a failure: never throws.
+void remove_file_quietly(const std::string& path) noexcept;
+bool remove_empty_directory(const std::string& path);
+
+}  // namespace simtile::os

@@ -1,0 +1,168 @@
+#include "engine/storage/container_writer.h"
+
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "engine/base/checked.h"
+#include "simtile/error.h"
+
+namespace simtile::storage {
+namespace {
+
+// Opens and locks the temporary. Between open and lock another writer may have published (renamed) or removed it; then
+// the lock is on a file that no longer has this name, and the turn starts over.
+os::File open_partial(const std::string& partial_path) {
+  for (;;) {
+    os::File file = os::File::open_for_writing(partial_path);
+    if (!file.try_lock())
+      throw Error(ErrorCode::kInvalidArgument, "'" + partial_path +
+                                                   "' is being written by another process; wait for it, or name "
+                                                   "another output");
+    if (!os::exists(partial_path)) continue;
+    const os::File now = os::File::open_for_reading(partial_path);
+    if (now.identity().inode != file.identity().inode) continue;
+    file.truncate(0);
+    return file;
+  }
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_path_(path + ".partial") {
+  if (os::is_directory(path))
+    throw Error(ErrorCode::kInvalidArgument, "the output '" + path + "' is a folder; name a file");
+  file_ = open_partial(partial_path_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_.is_open()) os::remove_file_quietly(partial_path_);
+}
+
+void AtomicFile::publish() {
+  file_.sync();
+  os::rename_over(partial_path_, path_);
+  file_.close();
+  os::sync_folder_of(path_);
+}
+
+SectionWriter::SectionWriter(const os::File& file, SectionKind kind, std::uint64_t offset)
+    : file_(&file), kind_(kind), offset_(offset) {
+  buffer_.reserve(kBlockBytes * kBlocksBuffered);
+}
+
+void SectionWriter::append(std::span<const std::byte> bytes) {
+  bytes_ += bytes.size();
+  while (!bytes.empty()) {
+    const std::size_t room = buffer_.capacity() - buffer_.size();
+    const std::size_t taken = std::min(room, bytes.size());
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
+    bytes = bytes.subspan(taken);
+    if (buffer_.size() == buffer_.capacity()) flush();
+  }
+}
+
+void SectionWriter::flush() {
+  for (std::size_t at = 0; at < buffer_.size(); at += kBlockBytes)
+    block_hashes_.push_back(XXH3_64bits(buffer_.data() + at, std::min<std::size_t>(kBlockBytes, buffer_.size() - at)));
+  file_->write_at(buffer_, offset_ + flushed_);
+  flushed_ += buffer_.size();
+  buffer_.clear();
+}
+
+void SectionWriter::pad_and_flush() {
+  const std::uint64_t padded = round_up(flushed_ + buffer_.size(), kSectionAlignment);
+  buffer_.resize(static_cast<std::size_t>(padded - flushed_));
+  if (!buffer_.empty()) flush();
+}
+
+ContainerWriter::ContainerWriter(const std::string& path, std::span<const char, 8> magic) : out_(path) {
+  std::copy(magic.begin(), magic.end(), magic_);
+}
+
+SectionWriter ContainerWriter::begin_section(SectionKind kind) { return begin_section_at(kind, end_); }
+
+SectionWriter ContainerWriter::begin_section_at(SectionKind kind, std::uint64_t offset) {
+  return {out_.file(), kind, offset};
+}
+
+void ContainerWriter::end_section(SectionWriter&& section) {
+  section.pad_and_flush();
+  end_ = std::max(end_, section.offset_ + section.flushed_);
+  sections_.push_back({{static_cast<std::uint32_t>(section.kind_), 0, section.offset_, section.bytes_, 0},
+                       std::move(section.block_hashes_)});
+}
+
+std::uint64_t ContainerWriter::finish(std::span<const std::byte> body) {
+  std::sort(sections_.begin(), sections_.end(),
+            [](const Finished& a, const Finished& b) { return a.entry.offset < b.entry.offset; });
+  ContainerHeader header{};
+  std::memcpy(header.magic, magic_, sizeof magic_);
+  header.format_version = kFormatVersion;
+  header.header_bytes = kHeaderBytes;
+  header.block_bytes = kBlockBytes;
+  header.section_count = static_cast<std::uint32_t>(sections_.size());
+  std::vector<std::uint64_t> table;
+  for (std::size_t i = 0; i < sections_.size(); ++i) {
+    header.sections[i] = sections_[i].entry;
+    header.sections[i].first_block = table.size();
+    table.insert(table.end(), sections_[i].block_hashes.begin(), sections_[i].block_hashes.end());
+  }
+  header.block_count = table.size();
+  header.checksums_offset = end_;
+  header.checksums_xxh3 = XXH3_64bits(table.data(), table.size() * sizeof table[0]);
+  header.file_bytes = end_ + table.size() * sizeof table[0];
+  std::memcpy(header.body, body.data(), body.size());
+  header.header_xxh3 = XXH3_64bits(&header, offsetof(ContainerHeader, header_xxh3));
+
+  out_.file().write_at(std::as_bytes(std::span(table)), end_);
+  out_.file().write_at(std::as_bytes(std::span(&header, 1)), 0);
+  out_.publish();
+  return header.header_xxh3;
+}
+
+Spool::Spool(const std::string& beside_path) {
+  static std::atomic<unsigned> serial{0};
+  const std::string path =
+      beside_path + ".spool-" + std::to_string(::getpid()) + "-" + std::to_string(serial.fetch_add(1));
+  file_ = os::File::create(path);
+  os::remove_file(path);
+  buffer_.reserve(kBufferBytes);
+}
+
+void Spool::append(std::span<const std::byte> bytes) {
+  if (bytes.size() >= kBufferBytes) {
+    flush();
+    file_.write_at(bytes, flushed_);
+    flushed_ += bytes.size();
+    return;
+  }
+  if (buffer_.size() + bytes.size() > kBufferBytes) flush();
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+}
+
+void Spool::flush() {
+  file_.write_at(buffer_, flushed_);
+  flushed_ += buffer_.size();
+  buffer_.clear();
+}
+
+void Spool::read_at(std::span<std::byte> buffer, std::uint64_t offset) {
+  flush();
+  file_.read_exactly_at(buffer, offset);
+}
+
+void Spool::copy_to(SectionWriter& section) {
+  flush();
+  std::vector<std::byte> piece(kBufferBytes);
+  for (std::uint64_t at = 0; at < flushed_; at += piece.size()) {
+    const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), flushed_ - at));
+    file_.read_exactly_at(bytes, at);
+    section.append(bytes);
+  }
+}
+
+}  // namespace simtile::storage

@@ -1,0 +1,37 @@
+// The header fields of a neighbours file (.knn), after the container's own: docs/file_format.md, "Neighbours files".
+//
+// Only what defines the answer stands here. Threads, budget, instruction set and times do not: they must not change a
+// bit of the file, so they go into the job report.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/storage/container_layout.h"
+
+namespace simtile::storage {
+
+inline constexpr char kNeighboursMagic[8] = {'S', 'I', 'M', 'T', 'K', 'N', 'N', '\n'};
+
+inline constexpr std::uint32_t kNeighboursSelfJoin = 1;  // flag: queries are the base, a row is not its own neighbour
+inline constexpr std::uint32_t kNeighboursMinScore = 2;  // flag: min_score holds
+
+struct NeighboursBody {
+  std::uint64_t rows;   // query rows
+  std::uint64_t top_k;  // entries kept for each row; unused ones hold row 2^64-1 and score NaN
+  std::uint64_t base_rows;
+  std::uint64_t columns;
+  std::uint32_t metric;  // Metric
+  std::uint32_t flags;
+  float min_score;
+  std::uint32_t query_id_kind;  // IdKind of sections 7 to 9
+  std::uint32_t base_id_kind;   // IdKind of sections 12 to 14; in a self-join kNone, the query's serve
+  std::uint32_t reserved;
+  std::uint64_t query_identity;  // header_xxh3 of the matrix file the query rows and their ids came from
+  std::uint64_t base_identity;   // header_xxh3 of the base matrix file
+};
+static_assert(sizeof(NeighboursBody) == 72);
+static_assert(offsetof(NeighboursBody, metric) == 32);
+static_assert(offsetof(NeighboursBody, query_identity) == 56);
+
+}  // namespace simtile::storage
