@@ -1,0 +1,103 @@
+// The main job: for every query row, the top K most similar base rows, exactly, within a page budget.
+//
+// The score of a pair is one chain of binary32 fused multiply-adds over the dimensions in ascending order, from zero:
+//   ip      s = fma(a[d], b[d], s)
+//   cosine  the same over the rows scaled to norm one: float(a[d] * (1 / norm)), the product in binary64
+//   l2      t = a[d] - b[d]; s = fma(t, t, s)
+// A dimension that a sparse row does not hold is zero. Equal scores go to the smaller row; a pair whose score is NaN
+// (inner products that overflow) is no neighbour. Threads, budget, instruction set, interruption and resumption never
+// change a bit of the output.
+//
+// Threads: independent jobs may run at once from several threads; each uses its own oneTBB arena.
+// Errors (simtile::Error): kInvalidArgument, kCorrupt (damaged input), kBudgetTooSmall (with the smallest budget that
+// works), kIo, kInterrupted (run the same job again to take up where it stopped).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "simtile/types.h"
+
+namespace simtile {
+
+struct JobInput {
+  std::string base_path;     // a matrix file
+  std::string queries_path;  // a matrix file with as many columns; empty: self-join (a row is not its own neighbour)
+};
+
+struct JobProgress {
+  std::uint64_t rows_done = 0;  // query rows whose share of the work is done (a self-join's rows weigh by their pairs)
+  std::uint64_t rows_total = 0;
+  double seconds = 0.0;           // since this process began the job
+  double fraction_done = 0.0;     // of the pairs, 0 to 1
+  double fraction_resumed = 0.0;  // of the pairs, what an earlier process had done
+};
+
+struct JobOptions {
+  std::uint64_t top_k = 0;  // at least 1; more than there are rows gives fewer neighbours
+  Metric metric = Metric::kCosine;
+  std::optional<float> min_score;  // keep pairs at least this good only (l2: at most this distance)
+  std::uint64_t budget_bytes = 0;  // bounds the whole process; 0: default_budget_bytes()
+  std::uint32_t threads = 0;       // 0: one for each processor this process may use
+  Isa isa = Isa::kAuto;
+  std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
+  bool fresh = false;               // forget what an interrupted run left
+  double checkpoint_seconds = 2.0;  // least time between checkpoints: what a killed job may lose, about
+  std::function<void(const JobProgress&)> progress;  // called from one thread at a time
+  const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
+};
+
+// What a job will do. A pure function of shapes, options and the machine's fixed costs.
+struct JobPlan {
+  std::uint64_t query_rows = 0, base_rows = 0, dims = 0;
+  std::uint64_t top_k = 0;
+  Metric metric = Metric::kCosine;
+  bool self_join = false;
+  bool sparse = false;
+  std::uint32_t threads = 0;
+  Isa isa = Isa::kAuto;  // the set that will run
+  std::uint64_t budget_bytes = 0;
+  std::uint64_t smallest_budget_bytes = 0;
+  std::uint64_t planned_peak_bytes = 0;  // what this plan will use of the budget
+  std::uint64_t stripe_rows = 0;         // query rows that are resident at once
+  std::uint64_t tile_columns = 0;        // base rows scored against a stripe at once
+  std::uint64_t stripes_total = 0, tiles_total = 0;
+  bool spills = false;             // top-K state does not fit: candidates go to disk
+  std::uint64_t pairs_total = 0;   // (query row, base row) pairs the answer is drawn from
+  std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join
+  double flops = 0.0;
+  std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
+};
+
+struct JobReport {
+  JobPlan plan;
+  double seconds = 0.0, seconds_compute = 0.0, seconds_io_wait = 0.0, seconds_merge = 0.0;
+  std::uint64_t peak_rss_bytes = 0, peak_rss_anon_bytes = 0, peak_rss_file_bytes = 0;
+  std::uint64_t pairs_scored = 0;  // by this process
+  double flops = 0.0;              // by this process
+  std::uint64_t bytes_read = 0, bytes_spilled = 0;
+  std::uint64_t candidates = 0;     // scores that entered a top-K state
+  std::uint64_t tiles_resumed = 0;  // tiles that an earlier process had done
+  std::uint64_t output_xxh3 = 0;    // XXH3-64 of the output file's bytes
+};
+
+// Half of what this process may use: the smallest of the cgroup's limit (v1 or v2) and MemAvailable.
+std::uint64_t default_budget_bytes();
+
+// Reads the headers and plans; does no work. Throws as run_job does, kBudgetTooSmall included.
+JobPlan plan_job(const JobInput& input, const JobOptions& options);
+
+// The plan under the smallest budget when the given one is too small, for tools that want to show it.
+JobPlan plan_job_at_least(const JobInput& input, JobOptions options);
+
+// Multiply-adds a second that this machine reaches on the plan's kernel and shape, by running it for about `seconds`
+// on all of the plan's threads.
+double calibrate_flops_per_second(const JobPlan& plan, double seconds);
+
+// Runs or resumes the job and publishes a neighbours file at `output_path`.
+JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options);
+
+}  // namespace simtile

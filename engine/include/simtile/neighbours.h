@@ -1,0 +1,61 @@
+// A neighbours file, opened read-only: the result of a join or search. It carries the ids of both sides, so it can be
+// read without the matrices it came from. Each block that a call touches is checked against its checksum first.
+//
+// Threads: const methods may be called from several threads at once. Lifetime: values are copies.
+// Errors (simtile::Error): kIo, kCorrupt, kInvalidArgument (a row that does not exist).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "simtile/types.h"
+
+namespace simtile {
+
+struct NeighboursInfo {
+  std::uint64_t rows = 0;  // query rows
+  std::uint64_t top_k = 0;
+  std::uint64_t base_rows = 0;
+  std::uint64_t columns = 0;
+  Metric metric = Metric::kCosine;
+  bool self_join = false;
+  std::optional<float> min_score;
+  std::string query_id_kind, base_id_kind;              // "none", "u64" or "string"
+  std::uint64_t query_identity = 0, base_identity = 0;  // of the matrix files
+  std::uint64_t rows_offset = 0, scores_offset = 0;     // of the two arrays in the file, bytes
+  std::uint64_t file_bytes = 0;
+  std::uint64_t identity = 0;
+};
+
+class Neighbours {
+ public:
+  explicit Neighbours(const std::string& path);
+  Neighbours(Neighbours&&) noexcept;
+  Neighbours& operator=(Neighbours&&) noexcept;
+  ~Neighbours();
+
+  const NeighboursInfo& info() const noexcept;
+
+  // The row's neighbours, best first; fewer than top_k where there were no more.
+  std::vector<Neighbour> row(std::uint64_t row) const;
+  // Copies `count` rows as stored: base rows and scores, count x top_k each, kNoRow and NaN where a row has fewer.
+  void read_rows(std::uint64_t first_row, std::uint64_t count, std::span<std::uint64_t> rows,
+                 std::span<float> scores) const;
+
+  // What the user calls a query row or a base row; its number where there are no ids.
+  std::string query_id(std::uint64_t row) const;
+  std::string base_id(std::uint64_t row) const;
+  // The first query row with this id.
+  std::optional<std::uint64_t> find(std::string_view id) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace simtile

@@ -1,0 +1,48 @@
+// Writes a neighbours file row by row in bounded memory and publishes it atomically (container_writer.h). The ids of
+// the query rows, and of the base rows where those are others, are copied from their matrix files, so that the result
+// can be read alone and its bytes depend on the inputs' content but not on their paths.
+//
+// Order of use: construct, append_row() for every query row in order, finish().
+// Memory: about 2 MiB, plus 8 bytes for each 64 KiB written. Threads: one at a time. Errors: Error(kIo).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/storage/container_writer.h"
+#include "engine/storage/matrix_file.h"
+#include "engine/storage/neighbours_layout.h"
+#include "simtile/types.h"
+
+namespace simtile::storage {
+
+class NeighboursWriter {
+ public:
+  // `base` is null in a self-join. The matrices must outlive the writer. `body` says rows, top_k, columns, metric,
+  // flags and min_score; the writer fills in what comes from the matrices (base_rows, ids, identities).
+  NeighboursWriter(const std::string& path, const NeighboursBody& body, const MatrixFile& queries,
+                   const MatrixFile* base);
+  NeighboursWriter(const NeighboursWriter&) = delete;
+  NeighboursWriter& operator=(const NeighboursWriter&) = delete;
+
+  // The next row's neighbours, best first, at most top_k; the rest is filled with kNoRow and NaN.
+  void append_row(std::span<const Neighbour> neighbours);
+
+  // Publishes the file and returns the XXH3-64 of all of its bytes.
+  std::uint64_t finish();
+
+ private:
+  NeighboursBody body_;
+  const MatrixFile* queries_;
+  const MatrixFile* base_;
+  std::string path_;
+  ContainerWriter out_;
+  SectionWriter rows_;
+  SectionWriter scores_;
+  std::vector<std::uint64_t> row_scratch_;
+  std::vector<float> score_scratch_;
+};
+
+}  // namespace simtile::storage
