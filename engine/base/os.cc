@@ -194,6 +194,12 @@ Mapping Mapping::anonymous(std::size_t bytes) {
   return {static_cast<std::byte*>(address), bytes};
 }
 
+void Mapping::populate() const noexcept {
+#ifdef MADV_POPULATE_READ
+  ::madvise(data_, bytes_, MADV_POPULATE_READ);
+#endif
+}
+
 void Mapping::reset() noexcept {
   if (data_ != nullptr) ::munmap(data_, bytes_);
   data_ = nullptr;
@@ -208,6 +214,11 @@ bool exists(const std::string& path) {
 bool is_directory(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool is_special_file(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
 void make_directory(const std::string& path) {

@@ -22,19 +22,19 @@ struct ImportOptions {
   // Element type of the matrix file; when absent, the nearest to the source's own (f32 for f64 and integers of 32
   // bits).
   std::optional<ElementType> element_type;
-  // A file with one id a line, as many as rows; replaces ids that the source itself has. All-digit ids are kept as
-  // u64 when every one of them is such a number, else all are strings.
+  // A file with one id a line, as many as rows; replaces ids that the source itself has. They are kept as u64 when
+  // every one of them is a decimal number below 2^64 without leading zeros, else all are strings.
   std::string ids_path;
   // Member of an .npz, tensor of a .safetensors, dataset of an .hdf5; when empty, the only matrix or the usual name.
   std::string dataset;
   // Scale each row to Euclidean norm one (a zero row stays zero).
   bool normalize = false;
-  // Text alone: 0 makes a sparse matrix of hashed TF-IDF with `text_hash_columns` columns; otherwise a dense one with
+  // Text alone (docs/text.md): 0 makes a sparse matrix of hashed TF-IDF with `text_hash_columns` columns; otherwise a dense one with
   // this many columns, by signed hashing.
   std::uint64_t text_dims = 0;
   std::uint64_t text_hash_columns = std::uint64_t{1} << 20;
   // Called now and then with the rows written so far and the rows in all (0 when not known beforehand).
-  std::function<void(std::uint64_t rows_done, std::uint64_t rows_total)> progress;
+  std::function<void(std::uint64_t rows_done, std::uint64_t rows_total)> progress{};
 };
 
 struct ImportSummary {
@@ -57,15 +57,17 @@ struct GenerateOptions {
   std::uint64_t rows = 0;
   std::uint64_t dims = 0;
   std::uint64_t seed = 1;
+  // u8 takes 128 + 32 times the value, rounded and clamped; sparse ones are f32.
   ElementType element_type = ElementType::kF32;
   // Clustered: rows lie around this many centres (0: about the square root of rows), at `cluster_spread` times the
   // distance between centres.
   std::uint64_t clusters = 0;
   double cluster_spread = 0.3;
-  // Sparse: about this many non-zeros a row, their columns drawn by a Zipf law with this exponent.
+  // Sparse: about this many non-zeros a row, their columns drawn by a Zipf law with this exponent (0 to 8);
+  // column 0 is the most frequent.
   double nonzeros_per_row = 40.0;
   double zipf_exponent = 1.0;
-  std::function<void(std::uint64_t rows_done, std::uint64_t rows_total)> progress;
+  std::function<void(std::uint64_t rows_done, std::uint64_t rows_total)> progress{};
 };
 
 // Makes the same matrix from the same options on every machine: row i depends on the options and i alone.

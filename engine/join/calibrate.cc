@@ -1,0 +1,70 @@
+// How fast this machine scores a plan's tiles: the plan's own kernel and shape on made-up rows, for a moment.
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+#include "engine/base/checked.h"
+#include "engine/kernels/tile_kernel.h"
+#include "engine/topk/candidate_key.h"
+#include "simtile/job.h"
+
+namespace simtile {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One worker's turn: strips of a query panel against a tile's panels until time is up. Returns the pairs scored.
+std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kernels::TileKernel& kernel) {
+  const auto dims = static_cast<std::uint32_t>(plan.dims);
+  const std::uint64_t columns = round_up(std::max<std::uint64_t>(1, plan.tile_columns), kernel.base_width);
+  const bool larger_better = topk::larger_is_better(plan.metric);
+  const std::vector<float> query(std::size_t{kernel.query_width} * dims, 0.5f);
+  const std::vector<float> base(columns * dims, 0.25f);
+  const std::vector<float> closed(columns + kernel.query_width, topk::closed_threshold(larger_better));
+  std::vector<float> partial(kernel.query_width * columns);
+  std::vector<float> scores(kernel.query_width * columns + kernels::kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  const kernels::Strip strip{query.data(),
+                             base.data(),
+                             closed.data(),
+                             closed.data(),
+                             partial.data(),
+                             dims,
+                             kernel.query_width,
+                             static_cast<std::uint32_t>(columns / kernel.base_width),
+                             0};
+  const kernels::ScoreStrip score = plan.metric == Metric::kL2 ? kernel.squared_l2 : kernel.inner_product;
+  std::uint64_t scored = 0;
+  while (Clock::now() < end) {
+    score(strip, scores.data(), pairs.data());
+    scored += kernel.query_width * columns;
+  }
+  return scored;
+}
+
+}  // namespace
+
+double calibrate_flops_per_second(const JobPlan& plan, double seconds) {
+  if (plan.sparse) return 0.0;
+  namespace tbb = oneapi::tbb;
+  const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
+  const tbb::global_control parallelism(tbb::global_control::max_allowed_parallelism, plan.threads);
+  tbb::task_arena arena(static_cast<int>(plan.threads));
+  std::atomic<std::uint64_t> scored{0};
+  const auto start = Clock::now();
+  const auto end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  arena.execute([&] {
+    tbb::parallel_for(
+        std::uint32_t{0}, plan.threads, [&](std::uint32_t) { scored += score_until(end, plan, kernel); },
+        tbb::simple_partitioner());
+  });
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  return 2.0 * static_cast<double>(scored.load()) * static_cast<double>(plan.dims) / elapsed;
+}
+
+}  // namespace simtile

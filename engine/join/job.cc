@@ -1,0 +1,249 @@
+// The main job from end to end: open, plan, resume, run, merge, publish.
+//
+//   prepare()   opens the matrices and plans
+//   Run         owns the running job: state, pipeline, checkpoints
+//   merge       finished runs, then what is still in memory, become the neighbours file
+#include "simtile/job.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "engine/base/checked.h"
+#include "engine/join/journal.h"
+#include "engine/join/pipeline.h"
+#include "engine/join/prepared_job.h"
+#include "engine/join/rss_sampler.h"
+#include "engine/join/topk_state.h"
+#include "engine/memory/process_memory.h"
+#include "engine/storage/neighbours_writer.h"
+#include "simtile/error.h"
+
+namespace simtile {
+namespace join {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// A checkpoint may take this share of the time between two of them.
+constexpr double kCheckpointShare = 0.04;
+
+class Run {
+ public:
+  Run(PreparedJob& prepared, const JobOptions& options, const std::string& output_path);
+  JobReport finish();
+
+ private:
+  void restore();
+  void compute();
+  void after_segment();
+  void write_finished_rows();
+  void checkpoint();
+  std::uint64_t merge();
+  void report_progress();
+
+  PreparedJob& prepared_;
+  const JobOptions& options_;
+  std::string output_path_;
+  Clock::time_point start_ = Clock::now();
+  PageBudget budget_;
+  RssSampler sampler_;
+  WorkFolder folder_;
+  TopKState state_;
+  Checkpoint done_;                 // what is on disk; rows_done of it are final
+  std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
+  std::unique_ptr<Pipeline> pipeline_;
+  Clock::time_point last_checkpoint_ = Clock::now();
+  double checkpoint_cost_seconds_ = 0.0;
+  double seconds_merge_ = 0.0;
+  std::uint64_t bytes_written_ = 0;
+};
+
+std::string work_path(const JobOptions& options, const std::string& output_path) {
+  return options.work_dir.empty() ? output_path + ".work" : options.work_dir;
+}
+
+Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& output_path)
+    : prepared_(prepared),
+      options_(options),
+      output_path_(output_path),
+      budget_(prepared.budget_bytes),
+      folder_(work_path(options, output_path), prepared.identity()),
+      state_(budget_, prepared.shapes, prepared.plan,
+             topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), folder_) {
+  budget_.charge(prepared.shapes.fixed_bytes);
+  const bool unit_norm = options.metric == Metric::kCosine;
+  prepared.base->open_rows(budget_, unit_norm);
+  if (!prepared.shapes.self_join) prepared.queries->open_rows(budget_, unit_norm);
+}
+
+// Takes up what an earlier process left, or clears the folder.
+void Run::restore() {
+  std::optional<Checkpoint> earlier;
+  if (!options_.fresh) earlier = folder_.load();
+  if (!earlier || earlier->rows_done > prepared_.shapes.query_rows) {
+    folder_.clear();
+    return;
+  }
+  done_ = std::move(*earlier);
+  rows_resumed_ = done_.rows_done;
+  state_.restore(done_.candidates, done_.rows_done);
+}
+
+void Run::compute() {
+  Pipeline::Job job{prepared_.query_side(),
+                    &*prepared_.base,
+                    prepared_.shapes,
+                    prepared_.plan,
+                    prepared_.kernel,
+                    options_.metric,
+                    options_.stop,
+                    [this] {
+                      sampler_.sample();
+                      report_progress();
+                    }};
+  pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, state_, done_.rows_done);
+  const auto checkpoint_due = [this] {
+    const double wait = std::max(options_.checkpoint_seconds, checkpoint_cost_seconds_ / kCheckpointShare);
+    return seconds_since(last_checkpoint_) >= wait;
+  };
+  while (!pipeline_->at_end()) {
+    pipeline_->run_segment(checkpoint_due);
+    if (pipeline_->stopped())
+      throw Error(ErrorCode::kInterrupted, "interrupted after " + std::to_string(done_.rows_done) + " of " +
+                                               std::to_string(prepared_.shapes.query_rows) +
+                                               " rows were put by; run the same command again to go on from there");
+    if (!state_.is_resident()) write_finished_rows();
+    if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
+  }
+}
+
+// Puts the rows that became final since the last call into a finished run.
+void Run::write_finished_rows() {
+  const std::uint64_t end = pipeline_->rows_done();
+  if (end == done_.rows_done) return;
+  RunWriter writer(folder_.path(), folder_.next_serial(), folder_.job_identity());
+  for (std::uint64_t row = done_.rows_done; row < end; ++row)
+    for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
+  done_.finished.push_back(writer.finish(false));
+  done_.rows_done = end;
+  bytes_written_ += writer.bytes();
+}
+
+void Run::checkpoint() {
+  const auto start = Clock::now();
+  write_finished_rows();
+  if (Spill* spill = state_.spill_store()) {
+    spill->flush_durably();
+    done_.candidates = spill->runs();
+  } else if (prepared_.shapes.self_join) {
+    RunWriter writer(folder_.path(), folder_.next_serial(), folder_.job_identity());
+    for (std::uint64_t row = done_.rows_done; row < prepared_.shapes.query_rows; ++row)
+      for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
+    done_.candidates = {writer.finish(true)};
+    bytes_written_ += writer.bytes();
+  }
+  for (const RunInfo& run : done_.finished) os::File::open_for_reading(run_path(folder_.path(), run.serial)).sync();
+  folder_.publish(done_);
+  last_checkpoint_ = Clock::now();
+  checkpoint_cost_seconds_ = seconds_since(start);
+}
+
+// Finished runs come first, in row order; the rest is still in memory.
+std::uint64_t Run::merge() {
+  const plan::Shapes& shapes = prepared_.shapes;
+  const bool larger_better = topk::larger_is_better(options_.metric);
+  storage::NeighboursWriter writer(output_path_, prepared_.neighbours_body(options_), prepared_.query_side()->matrix,
+                                   shapes.self_join ? nullptr : &prepared_.base->matrix);
+  std::vector<Neighbour> neighbours;
+  const auto take = [&](topk::Key key) {
+    neighbours.push_back({topk::key_row(key), topk::key_score(larger_better, key)});
+  };
+  const auto end_row = [&] {
+    writer.append_row(neighbours);
+    neighbours.clear();
+  };
+  std::uint64_t row = 0;
+  for (const RunInfo& run : done_.finished)
+    for (RunReader reader(folder_.path(), run, folder_.job_identity()); !reader.at_end(); reader.advance()) {
+      for (; row < reader.entry().row; ++row) end_row();
+      take(reader.entry().key());
+    }
+  for (; row < done_.rows_done; ++row) end_row();
+  for (; row < shapes.query_rows; ++row) {
+    for (const topk::Key key : state_.sorted(row)) take(key);
+    end_row();
+  }
+  return writer.finish();
+}
+
+void Run::report_progress() {
+  if (!options_.progress) return;
+  const plan::Shapes& shapes = prepared_.shapes;
+  const auto total = static_cast<double>(plan::pairs_of_rows(shapes, 0, shapes.query_rows));
+  const auto share = [&](std::uint64_t rows) {
+    return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, 0, rows)) / total : 1.0;
+  };
+  const std::uint64_t rows = pipeline_->rows_done();
+  options_.progress({rows, shapes.query_rows, seconds_since(start_), share(rows), share(rows_resumed_)});
+}
+
+JobReport Run::finish() {
+  restore();
+  compute();
+  const auto merge_start = Clock::now();
+  JobReport report;
+  report.output_xxh3 = merge();
+  folder_.remove();
+  const PipelineStatistics statistics = pipeline_->statistics();
+  report.seconds_merge = seconds_since(merge_start);
+  report.plan = prepared_.describe(options_);
+  report.seconds_compute = statistics.seconds_compute / prepared_.shapes.threads;
+  report.seconds_io_wait = statistics.seconds_io_wait;
+  report.pairs_scored = statistics.pairs_scored;
+  report.flops = 2.0 * static_cast<double>(statistics.pairs_scored) * static_cast<double>(prepared_.shapes.dims);
+  report.candidates = statistics.candidates;
+  report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
+  report.bytes_read = plan::remaining_work(prepared_.shapes, prepared_.plan, rows_resumed_).bytes_read;
+  report.bytes_spilled = bytes_written_ + (state_.spill_store() ? state_.spill_store()->bytes_written() : 0);
+  sampler_.sample_now();
+  report.peak_rss_bytes = read_process_memory().peak_rss_bytes;
+  report.peak_rss_anon_bytes = sampler_.peak_anon_bytes();
+  report.peak_rss_file_bytes = sampler_.peak_file_bytes();
+  report.seconds = seconds_since(start_);
+  return report;
+}
+
+}  // namespace
+}  // namespace join
+
+JobPlan plan_job(const JobInput& input, const JobOptions& options) {
+  return join::PreparedJob(input, options).describe(options);
+}
+
+JobPlan plan_job_at_least(const JobInput& input, JobOptions options) {
+  try {
+    return plan_job(input, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBudgetTooSmall) throw;
+  }
+  options.budget_bytes = join::smallest_budget_bytes(input, options);
+  return plan_job(input, options);
+}
+
+JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options) {
+  if (os::is_directory(output_path))
+    throw Error(ErrorCode::kInvalidArgument, "the output '" + output_path + "' is a folder; name a file");
+  join::PreparedJob prepared(input, options);
+  return join::Run(prepared, options, output_path).finish();
+}
+
+}  // namespace simtile

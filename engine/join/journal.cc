@@ -1,0 +1,152 @@
+#include "engine/join/journal.h"
+
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "engine/storage/container_writer.h"
+#include "simtile/error.h"
+
+namespace simtile::join {
+namespace {
+
+constexpr char kJournalMagic[8] = {'S', 'I', 'M', 'T', 'J', 'R', 'N', '\n'};
+constexpr std::uint64_t kJournalVersion = 1;
+
+// The journal's bytes: this header, the runs of `finished`, the runs of `candidates`, the XXH3 of all that.
+struct JournalHeader {
+  char magic[8];
+  std::uint64_t version;
+  std::uint64_t job_identity;
+  std::uint64_t rows_done;
+  std::uint64_t finished_count;
+  std::uint64_t candidates_count;
+};
+static_assert(sizeof(JournalHeader) == 48);
+
+std::string journal_path(const std::string& folder) { return folder + "/journal"; }
+
+void append(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+[[noreturn]] void refuse(const std::string& path, const char* why) {
+  throw Error(ErrorCode::kCorrupt, "the journal '" + path + "' " + why + "; start the job over with --fresh");
+}
+
+// The serial of "<serial>.run", or nothing for any other name.
+std::optional<std::uint64_t> run_serial(const std::string& name) {
+  std::uint64_t serial = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), serial);
+  if (error != std::errc{} || std::string_view(end, name.data() + name.size()) != ".run") return std::nullopt;
+  return serial;
+}
+
+std::vector<std::uint64_t> list_runs(const std::string& folder) {
+  std::vector<std::uint64_t> serials;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(folder, error))
+    if (const auto serial = run_serial(file.path().filename().string())) serials.push_back(*serial);
+  return serials;
+}
+
+}  // namespace
+
+WorkFolder::WorkFolder(const std::string& path, std::uint64_t job_identity) : path_(path), job_identity_(job_identity) {
+  os::make_directory(path);
+  lock_ = os::File::open_for_writing(path + "/lock");
+  std::vector<std::byte> owner(32);
+  if (!lock_.try_lock()) {
+    owner.resize(lock_.read_at(owner, 0));
+    const std::string pid(reinterpret_cast<const char*>(owner.data()), owner.size());
+    throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path + "' is in use by process " + pid +
+                                                 "; wait for it, or name another --work-dir");
+  }
+  const std::string pid = std::to_string(::getpid());
+  lock_.truncate(0);
+  lock_.write_at(std::as_bytes(std::span(pid)), 0);
+  for (const std::uint64_t serial : list_runs(path_)) last_serial_ = std::max(last_serial_, serial);
+}
+
+std::optional<Checkpoint> WorkFolder::load() {
+  const std::string path = journal_path(path_);
+  if (!os::exists(path)) return std::nullopt;
+  const os::File file = os::File::open_for_reading(path);
+  const std::uint64_t size = file.size();
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 30;
+  if (size < sizeof(JournalHeader) + sizeof(std::uint64_t) || size > kLargest) refuse(path, "has an impossible length");
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+  file.read_exactly_at(bytes, 0);
+  const std::size_t body = bytes.size() - sizeof(std::uint64_t);
+  std::uint64_t stored_hash = 0;
+  std::memcpy(&stored_hash, bytes.data() + body, sizeof stored_hash);
+  JournalHeader header{};
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (std::memcmp(header.magic, kJournalMagic, sizeof header.magic) != 0 || header.version != kJournalVersion ||
+      stored_hash != XXH3_64bits(bytes.data(), body))
+    refuse(path, "is damaged (its checksum does not match)");
+  const std::uint64_t runs = (body - sizeof header) / sizeof(RunInfo);
+  if (header.finished_count > runs || header.candidates_count != runs - header.finished_count ||
+      body != sizeof header + runs * sizeof(RunInfo))
+    refuse(path, "has a length that does not match its counts");
+  if (header.job_identity != job_identity_) return std::nullopt;
+
+  Checkpoint checkpoint;
+  checkpoint.rows_done = header.rows_done;
+  checkpoint.finished.resize(static_cast<std::size_t>(header.finished_count));
+  checkpoint.candidates.resize(static_cast<std::size_t>(header.candidates_count));
+  const std::byte* at = bytes.data() + sizeof header;
+  if (!checkpoint.finished.empty())
+    std::memcpy(checkpoint.finished.data(), at, header.finished_count * sizeof(RunInfo));
+  at += header.finished_count * sizeof(RunInfo);
+  if (!checkpoint.candidates.empty())
+    std::memcpy(checkpoint.candidates.data(), at, header.candidates_count * sizeof(RunInfo));
+  return checkpoint;
+}
+
+void WorkFolder::publish(const Checkpoint& checkpoint) {
+  JournalHeader header{};
+  std::memcpy(header.magic, kJournalMagic, sizeof header.magic);
+  header.version = kJournalVersion;
+  header.job_identity = job_identity_;
+  header.rows_done = checkpoint.rows_done;
+  header.finished_count = checkpoint.finished.size();
+  header.candidates_count = checkpoint.candidates.size();
+  std::vector<std::byte> bytes;
+  append(bytes, std::as_bytes(std::span(&header, 1)));
+  append(bytes, std::as_bytes(std::span(checkpoint.finished)));
+  append(bytes, std::as_bytes(std::span(checkpoint.candidates)));
+  const std::uint64_t hash = XXH3_64bits(bytes.data(), bytes.size());
+  append(bytes, std::as_bytes(std::span(&hash, 1)));
+  storage::AtomicFile journal(journal_path(path_));
+  journal.file().write_at(bytes, 0);
+  journal.publish();
+  remove_runs_except(checkpoint);
+}
+
+void WorkFolder::remove_runs_except(const Checkpoint& keep) {
+  std::set<std::uint64_t> named;
+  for (const RunInfo& run : keep.finished) named.insert(run.serial);
+  for (const RunInfo& run : keep.candidates) named.insert(run.serial);
+  for (const std::uint64_t serial : list_runs(path_))
+    if (!named.contains(serial)) os::remove_file(run_path(path_, serial));
+}
+
+void WorkFolder::clear() {
+  os::remove_file(journal_path(path_));
+  remove_runs_except({});
+}
+
+void WorkFolder::remove() {
+  clear();
+  os::remove_file(path_ + "/lock");
+  lock_.close();
+  os::remove_empty_directory(path_);
+}
+
+}  // namespace simtile::join

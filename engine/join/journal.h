@@ -1,0 +1,56 @@
+// The journal says how far a job has come: which query rows are final, and in which runs they and the candidates of
+// later rows lie. It is one small file, replaced atomically at each checkpoint, so a kill at any moment leaves the
+// state before the checkpoint or after it. Runs that it does not name are left-overs and are removed.
+//
+// A checkpoint names rows, not tiles: a rerun may cut the rest of the work differently (another budget, other threads,
+// other kernels) and still takes up where the job stopped.
+//
+// Threads: one at a time. Errors: Error(kIo); Error(kCorrupt) for a journal that is damaged.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/os.h"
+#include "engine/join/run_file.h"
+
+namespace simtile::join {
+
+struct Checkpoint {
+  std::uint64_t rows_done = 0;      // query rows [0, rows_done) are final
+  std::vector<RunInfo> finished;    // their top K, in row order
+  std::vector<RunInfo> candidates;  // of later rows, from pairs with rows that are done
+};
+
+// The folder of a job in progress: lock, journal, runs. Held by one process at a time.
+class WorkFolder {
+ public:
+  // Makes the folder if it is missing and locks it. Throws Error(kInvalidArgument) with the other process's id when it
+  // is locked already.
+  WorkFolder(const std::string& path, std::uint64_t job_identity);
+
+  const std::string& path() const noexcept { return path_; }
+  std::uint64_t job_identity() const noexcept { return job_identity_; }
+  std::uint64_t next_serial() noexcept { return ++last_serial_; }
+
+  // The last checkpoint of this very job, if there is one.
+  std::optional<Checkpoint> load();
+  // Makes the checkpoint the last one, then removes runs that it does not name.
+  void publish(const Checkpoint& checkpoint);
+  // Removes every run and the journal.
+  void clear();
+  // Removes all that is simtile's, and the folder when nothing else is in it.
+  void remove();
+
+ private:
+  void remove_runs_except(const Checkpoint& keep);
+
+  std::string path_;
+  std::uint64_t job_identity_;
+  std::uint64_t last_serial_ = 0;
+  os::File lock_;
+};
+
+}  // namespace simtile::join

@@ -1,0 +1,130 @@
+#include "engine/join/pipeline.h"
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_pipeline.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+
+#include "engine/plan/memory_model.h"
+
+namespace simtile::join {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// How many tiles ahead the kernel is asked to read.
+constexpr int kPrefetchedTiles = 3;
+
+}  // namespace
+
+Pipeline::Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t first_query_row)
+    : job_(std::move(job)),
+      state_(&state),
+      cursor_(job_.shapes, job_.plan, first_query_row),
+      workers_(job_.shapes.threads),
+      tasks_(job_.plan.tiles_in_flight),
+      rows_done_(first_query_row) {
+  for (std::uint64_t i = 0; i < plan::stripes_in_flight(job_.plan); ++i)
+    stripes_.push_back(std::make_unique<Stripe>(budget, job_.shapes, job_.plan, *job_.kernel, job_.metric));
+  stripe_in_use_.assign(stripes_.size(), false);
+  for (Worker& worker : workers_)
+    worker.scorer = std::make_unique<TileScorer>(budget, job_.shapes, job_.plan, *job_.kernel, job_.metric, *state_);
+}
+
+Pipeline::~Pipeline() = default;
+
+void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
+  namespace tbb = oneapi::tbb;
+  segment_has_tiles_ = false;
+  const auto threads = static_cast<int>(job_.shapes.threads);
+  // More threads than processors are allowed when asked for; the arena alone would cap them.
+  const tbb::global_control parallelism(tbb::global_control::max_allowed_parallelism, job_.shapes.threads);
+  tbb::task_arena arena(threads);
+  arena.execute([&] {
+    tbb::parallel_pipeline(
+        tasks_.size(),
+        tbb::make_filter<void, TileTask*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
+          TileTask* task = lease_next_tile(drain_when_due);
+          if (task == nullptr) control.stop();
+          return task;
+        }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
+          score(*task);
+          return task;
+        }) & tbb::make_filter<TileTask*, void>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
+          retire(*task);
+        }));
+  });
+}
+
+Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain_when_due) {
+  if (cursor_.at_end()) return nullptr;
+  if (job_.stop != nullptr && job_.stop->load(std::memory_order_relaxed)) {
+    stopped_ = true;
+    return nullptr;
+  }
+  const auto start = Clock::now();
+  const plan::Tile& tile = cursor_.tile();
+  if (tile.first_of_stripe && !begin_stripe(tile, drain_when_due)) return nullptr;
+  // Tasks retire in order and at most tasks_.size() are in flight, so this one is free.
+  TileTask& task = tasks_[tasks_begun_++ % tasks_.size()];
+  task.tile = tile;
+  task.stripe = stripes_[running_stripe_].get();
+  task.window = lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
+  cursor_.advance();
+  prefetch_after(cursor_);
+  segment_has_tiles_ = true;
+  statistics_.seconds_io_wait += seconds_since(start);
+  return &task;
+}
+
+// Packs the next stripe, or asks (by false) for the pipeline to be emptied first.
+bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due) {
+  if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due())) return false;
+  const auto free = std::find(stripe_in_use_.begin(), stripe_in_use_.end(), false);
+  if (free == stripe_in_use_.end()) return false;
+  *free = true;
+  running_stripe_ = static_cast<std::size_t>(free - stripe_in_use_.begin());
+  stripes_[running_stripe_]->pack(*job_.queries, tile.query_begin, tile.query_end);
+  state_->begin_stripe(tile.query_begin, tile.query_end);
+  return true;
+}
+
+void Pipeline::prefetch_after(plan::TileCursor cursor) const {
+  for (int i = 1; i < kPrefetchedTiles && !cursor.at_end(); ++i) cursor.advance();
+  if (cursor.at_end()) return;
+  const plan::Tile& tile = cursor.tile();
+  job_.base->prefetch(tile.base_begin, tile.base_end - tile.base_begin);
+}
+
+void Pipeline::score(TileTask& task) {
+  const auto start = Clock::now();
+  Worker& worker = workers_[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
+  worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
+  task.window = {};
+  worker.seconds += seconds_since(start);
+}
+
+void Pipeline::retire(TileTask& task) {
+  ++statistics_.tiles_done;
+  if (task.tile.last_of_stripe) {
+    statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, task.tile.query_begin, task.tile.query_end);
+    rows_done_ = task.tile.query_end;
+    for (std::size_t i = 0; i < stripes_.size(); ++i)
+      if (stripes_[i].get() == task.stripe) stripe_in_use_[i] = false;
+  }
+  if (job_.on_tile) job_.on_tile();
+}
+
+PipelineStatistics Pipeline::statistics() const {
+  PipelineStatistics all = statistics_;
+  for (const Worker& worker : workers_) {
+    all.seconds_compute += worker.seconds;
+    all.candidates += worker.scorer->candidates();
+  }
+  return all;
+}
+
+}  // namespace simtile::join

@@ -1,0 +1,93 @@
+// The oneTBB pipeline that works through a plan's tiles.
+//
+//   serial, in order          parallel                     serial, in order
+//   lease the next tile  ->   pack, score, keep the   ->   count it; note stripes that are through
+//   (pack its stripe)         best (TileScorer)
+//
+// run_segment() runs until the tiles are all done, a stop is asked for, or the pipeline has to be empty: at a stripe's
+// end when its rows must be written out (state not resident) or a checkpoint is due. When it returns, no tile is in
+// flight: the state of every query row below rows_done() is final and nothing beyond has been begun, unless the job
+// was stopped in the middle of a stripe.
+//
+// Threads: run_segment() from one thread; it brings its own arena.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/join/side.h"
+#include "engine/join/stripe.h"
+#include "engine/join/tile_scorer.h"
+#include "engine/join/topk_state.h"
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::join {
+
+struct PipelineStatistics {
+  double seconds_compute = 0.0;  // summed over the workers
+  double seconds_io_wait = 0.0;  // leasing windows: mapping, reading, first checks
+  std::uint64_t tiles_done = 0;
+  std::uint64_t pairs_scored = 0;
+  std::uint64_t candidates = 0;
+};
+
+class Pipeline {
+ public:
+  struct Job {
+    Side* queries;  // in a self-join the same as base
+    Side* base;
+    plan::Shapes shapes;
+    plan::TilePlan plan;
+    const kernels::TileKernel* kernel;
+    Metric metric;
+    const std::atomic<bool>* stop;  // may be null
+    std::function<void()> on_tile;  // after each tile, in order, from one thread at a time; may be empty
+  };
+  Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t first_query_row);
+  ~Pipeline();
+
+  // `drain_when_due`: asked at each stripe's start whether the pipeline should be emptied first.
+  void run_segment(const std::function<bool()>& drain_when_due);
+
+  bool at_end() const noexcept { return cursor_.at_end(); }
+  bool stopped() const noexcept { return stopped_; }
+  std::uint64_t rows_done() const noexcept { return rows_done_; }
+  PipelineStatistics statistics() const;
+
+ private:
+  struct TileTask {
+    plan::Tile tile;
+    Stripe* stripe = nullptr;
+    SideWindow window;
+  };
+  struct alignas(64) Worker {
+    std::unique_ptr<TileScorer> scorer;
+    double seconds = 0.0;
+  };
+
+  TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
+  bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
+  void prefetch_after(plan::TileCursor cursor) const;
+  void score(TileTask& task);
+  void retire(TileTask& task);
+
+  Job job_;
+  TopKState* state_;
+  plan::TileCursor cursor_;
+  std::vector<std::unique_ptr<Stripe>> stripes_;
+  std::vector<bool> stripe_in_use_;
+  std::vector<Worker> workers_;
+  std::vector<TileTask> tasks_;
+  std::uint64_t tasks_begun_ = 0;
+  std::size_t running_stripe_ = 0;
+  bool segment_has_tiles_ = false;
+  bool stopped_ = false;
+  std::uint64_t rows_done_ = 0;
+  PipelineStatistics statistics_;
+};
+
+}  // namespace simtile::join

@@ -1,0 +1,43 @@
+// A job that has been opened and planned, and not yet begun.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/join/side.h"
+#include "engine/kernels/tile_kernel.h"
+#include "engine/plan/tile_plan.h"
+#include "engine/storage/neighbours_layout.h"
+#include "simtile/job.h"
+
+namespace simtile::join {
+
+struct PreparedJob {
+  // Opens the matrices, checks that they go together, and plans within the budget. Throws as run_job() does.
+  PreparedJob(const JobInput& input, const JobOptions& options);
+  PreparedJob(const PreparedJob&) = delete;
+  PreparedJob& operator=(const PreparedJob&) = delete;
+
+  Side* query_side() noexcept { return queries ? &*queries : &*base; }
+
+  // The inputs' identities and what defines the answer, hashed: what a journal must match to be resumed.
+  std::uint64_t identity() const noexcept { return identity_; }
+  storage::NeighboursBody neighbours_body(const JobOptions& options) const;
+  JobPlan describe(const JobOptions& options) const;
+
+  std::optional<Side> base;
+  std::optional<Side> queries;  // absent in a self-join
+  std::uint64_t budget_bytes = 0;
+  const kernels::TileKernel* kernel = nullptr;
+  plan::Shapes shapes;
+  plan::TilePlan plan;
+
+ private:
+  std::uint64_t identity_ = 0;
+};
+
+// The smallest budget with which the job can be prepared.
+std::uint64_t smallest_budget_bytes(const JobInput& input, const JobOptions& options);
+
+}  // namespace simtile::join

@@ -1,0 +1,36 @@
+// Keeps the largest anonymous and file-backed resident sizes seen. The kernel keeps a high-water mark of their sum
+// alone (VmHWM), so the two are sampled, at most every kIntervalMs.
+//
+// Threads: one at a time.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+#include "engine/memory/process_memory.h"
+
+namespace simtile::join {
+
+class RssSampler {
+ public:
+  void sample() {
+    if (std::chrono::steady_clock::now() >= next_) sample_now();
+  }
+  void sample_now() {
+    const ProcessMemory memory = read_process_memory();
+    peak_anon_bytes_ = std::max(peak_anon_bytes_, memory.rss_anon_bytes);
+    peak_file_bytes_ = std::max(peak_file_bytes_, memory.rss_file_bytes);
+    next_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(kIntervalMs);
+  }
+  std::uint64_t peak_anon_bytes() const noexcept { return peak_anon_bytes_; }
+  std::uint64_t peak_file_bytes() const noexcept { return peak_file_bytes_; }
+
+ private:
+  static constexpr int kIntervalMs = 50;
+  std::chrono::steady_clock::time_point next_{};
+  std::uint64_t peak_anon_bytes_ = 0;
+  std::uint64_t peak_file_bytes_ = 0;
+};
+
+}  // namespace simtile::join

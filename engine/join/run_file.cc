@@ -1,0 +1,120 @@
+#include "engine/join/run_file.h"
+
+#include <xxhash.h>
+
+#include <cstring>
+
+#include "simtile/error.h"
+
+namespace simtile::join {
+namespace {
+
+std::uint64_t block_hash(const RunBlock& block, const RunEntry* entries) {
+  return XXH3_64bits_withSeed(entries, block.entries * sizeof(RunEntry),
+                              (static_cast<std::uint64_t>(block.first_row) << 32) | block.entries);
+}
+
+}  // namespace
+
+std::string run_path(const std::string& work_dir, std::uint64_t serial) {
+  return work_dir + "/" + std::to_string(serial) + ".run";
+}
+
+RunWriter::RunWriter(const std::string& work_dir, std::uint64_t serial, std::uint64_t job_identity)
+    : file_(os::File::create(run_path(work_dir, serial))), serial_(serial) {
+  RunHeader header{};
+  std::memcpy(header.magic, kRunMagic, sizeof header.magic);
+  header.version = kRunVersion;
+  header.job_identity = job_identity;
+  header.header_xxh3 = XXH3_64bits(&header, offsetof(RunHeader, header_xxh3));
+  file_.write_at(std::as_bytes(std::span(&header, 1)), 0);
+  offset_ = sizeof header;
+  block_.reserve(kEntriesPerBlock);
+  encoded_.reserve(sizeof(RunBlock) + kEntriesPerBlock * sizeof(RunEntry));
+}
+
+void RunWriter::append(RunEntry entry) {
+  block_.push_back(entry);
+  if (block_.size() == kEntriesPerBlock) flush();
+}
+
+void RunWriter::flush() {
+  if (block_.empty()) return;
+  RunBlock header{static_cast<std::uint32_t>(block_.size()), block_.front().row, 0};
+  header.xxh3 = block_hash(header, block_.data());
+  const auto head = std::as_bytes(std::span(&header, 1));
+  const auto body = std::as_bytes(std::span(block_));
+  encoded_.assign(head.begin(), head.end());
+  encoded_.insert(encoded_.end(), body.begin(), body.end());
+  file_.write_at(encoded_, offset_);
+  offset_ += encoded_.size();
+  entries_ += block_.size();
+  block_.clear();
+}
+
+RunInfo RunWriter::finish(bool durable) {
+  flush();
+  if (durable) file_.sync();
+  return {serial_, entries_};
+}
+
+RunReader::RunReader(const std::string& work_dir, const RunInfo& info, std::uint64_t job_identity)
+    : file_(os::File::open_for_reading(run_path(work_dir, info.serial))), info_(info) {
+  RunHeader header{};
+  file_.read_exactly_at(std::as_writable_bytes(std::span(&header, 1)), 0);
+  if (std::memcmp(header.magic, kRunMagic, sizeof header.magic) != 0 || header.version != kRunVersion ||
+      header.header_xxh3 != XXH3_64bits(&header, offsetof(RunHeader, header_xxh3)) ||
+      header.job_identity != job_identity)
+    refuse("is no run of this job (its header, at offset 0, is damaged or another job's)");
+  offset_ = sizeof header;
+  load_block();
+}
+
+void RunReader::refuse(const std::string& why) const {
+  throw Error(ErrorCode::kCorrupt, "'" + file_.path() + "' " + why + "; start the job over with --fresh");
+}
+
+RunBlock RunReader::read_block_header() const {
+  RunBlock header{};
+  file_.read_exactly_at(std::as_writable_bytes(std::span(&header, 1)), offset_);
+  if (header.entries == 0 || header.entries > kEntriesPerBlock || header.entries > info_.entries - passed_)
+    refuse("has a damaged block at offset " + std::to_string(offset_));
+  return header;
+}
+
+void RunReader::load_block() {
+  block_.clear();
+  at_ = 0;
+  if (passed_ == info_.entries) return;
+  const RunBlock header = read_block_header();
+  block_.resize(header.entries);
+  file_.read_exactly_at(std::as_writable_bytes(std::span(block_)), offset_ + sizeof header);
+  if (header.xxh3 != block_hash(header, block_.data()) || header.first_row != block_.front().row)
+    refuse("has a damaged block at offset " + std::to_string(offset_) + " (its checksum does not match)");
+  offset_ += sizeof header + header.entries * sizeof(RunEntry);
+  passed_ += header.entries;
+}
+
+void RunReader::advance() {
+  if (++at_ == block_.size()) load_block();
+}
+
+void RunReader::seek(std::uint64_t row) {
+  // A block may be skipped when the one after it also starts before `row`.
+  while (!at_end() && block_.back().row < row) {
+    while (passed_ < info_.entries) {
+      const RunBlock next = read_block_header();
+      if (next.first_row >= row || passed_ + next.entries == info_.entries) break;
+      const std::uint64_t after = offset_ + sizeof next + next.entries * sizeof(RunEntry);
+      RunBlock following{};
+      file_.read_exactly_at(std::as_writable_bytes(std::span(&following, 1)), after);
+      if (following.first_row >= row) break;
+      offset_ = after;
+      passed_ += next.entries;
+    }
+    load_block();
+  }
+  while (!at_end() && entry().row < row) advance();
+}
+
+}  // namespace simtile::join

@@ -1,0 +1,57 @@
+// One side of a job: a matrix file with its rows ready to be leased, dense or sparse.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/memory/dense_rows.h"
+#include "engine/memory/lease.h"
+#include "engine/memory/sparse_rows.h"
+#include "engine/plan/tile_plan.h"
+#include "engine/storage/matrix_file.h"
+
+namespace simtile::join {
+
+struct Side {
+  storage::MatrixFile matrix;
+  std::optional<DenseRows> dense;
+  std::optional<SparseRows> sparse;
+
+  explicit Side(storage::MatrixFile file) : matrix(std::move(file)) {}
+  Side(const Side&) = delete;
+  Side& operator=(const Side&) = delete;
+
+  // Reads the checksum table, after which rows can be leased.
+  void open_rows(PageBudget& budget, bool unit_norm) {
+    auto checksums = std::make_shared<const std::vector<std::uint64_t>>(matrix.container().load_checksums());
+    if (matrix.is_sparse())
+      sparse.emplace(matrix, std::move(checksums), budget, unit_norm);
+    else
+      dense.emplace(matrix, std::move(checksums), budget, unit_norm);
+  }
+  void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+    if (dense) dense->prefetch(first_row, rows);
+    if (sparse) sparse->prefetch(first_row, rows);
+  }
+};
+
+// A window of either kind; the other is empty.
+struct SideWindow {
+  std::optional<DenseRows::Window> dense;
+  std::optional<SparseRows::Window> sparse;
+};
+
+inline SideWindow lease_window(Side& side, std::uint64_t first_row, std::uint64_t rows) {
+  SideWindow window;
+  if (side.dense)
+    window.dense = side.dense->window(first_row, rows);
+  else
+    window.sparse = side.sparse->window(first_row, rows);
+  return window;
+}
+
+// What the plan needs to know of a side's rows.
+plan::RowShape row_shape(const storage::MatrixFile& matrix);
+
+}  // namespace simtile::join

@@ -1,0 +1,104 @@
+#include "engine/join/spill.h"
+
+#include <algorithm>
+#include <queue>
+
+namespace simtile::join {
+namespace {
+
+// Gives the entries of all readers in order, from `first_row` on.
+template <typename Take>
+void merge(std::vector<RunReader>& readers, std::uint64_t first_row, Take take) {
+  const auto later = [&](std::size_t a, std::size_t b) { return readers[b].entry() < readers[a].entry(); };
+  std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(later)> heads(later);
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    readers[i].seek(first_row);
+    if (!readers[i].at_end()) heads.push(i);
+  }
+  while (!heads.empty()) {
+    const std::size_t i = heads.top();
+    heads.pop();
+    take(readers[i].entry());
+    readers[i].advance();
+    if (!readers[i].at_end()) heads.push(i);
+  }
+}
+
+}  // namespace
+
+Spill::Spill(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes, std::uint64_t kept,
+             topk::Bounds& bounds)
+    : folder_(&folder), kept_(kept), bounds_(&bounds) {
+  constexpr std::uint64_t kBlockBuffers = (kFanIn + 2) * (kEntriesPerBlock * sizeof(RunEntry) + 4096);
+  memory_ = BudgetedMemory(budget, memory_bytes - kBlockBuffers);
+  buffer_ = {memory_.as<RunEntry>(), static_cast<std::size_t>(memory_.bytes() / sizeof(RunEntry))};
+}
+
+void Spill::add(std::span<const RunEntry> entries) {
+  const std::lock_guard lock(mutex_);
+  while (!entries.empty()) {
+    const std::size_t taken = std::min(entries.size(), buffer_.size() - used_);
+    std::copy_n(entries.begin(), taken, buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
+    used_ += taken;
+    entries = entries.subspan(taken);
+    if (used_ == buffer_.size()) write_buffer(false);
+  }
+}
+
+// Merging them is what gives their rows bounds again.
+void Spill::adopt(std::vector<RunInfo> runs) {
+  runs_ = std::move(runs);
+  if (!runs_.empty()) merge_runs();
+}
+
+void Spill::write_buffer(bool durable) {
+  if (used_ == 0) return;
+  std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
+  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
+  for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
+  runs_.push_back(writer.finish(durable));
+  bytes_written_ += writer.bytes();
+  used_ = 0;
+  if (runs_.size() >= kFanIn) merge_runs();
+}
+
+void Spill::merge_runs() {
+  std::vector<RunReader> readers;
+  for (const RunInfo& run : runs_) readers.emplace_back(folder_->path(), run, folder_->job_identity());
+  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
+  std::uint64_t row = UINT64_MAX;
+  std::uint64_t in_row = 0;
+  merge(readers, rows_passed_, [&](const RunEntry& entry) {
+    in_row = entry.row == row ? in_row + 1 : 1;
+    row = entry.row;
+    if (in_row > kept_) return;
+    writer.append(entry);
+    if (in_row == kept_) bounds_->store(row, std::min(bounds_->load(row), topk::bound_that_admits(entry.key())));
+  });
+  // The old runs stay on disk until a checkpoint no longer names them.
+  runs_ = {writer.finish(true)};
+  bytes_written_ += writer.bytes();
+}
+
+void Spill::load(std::uint64_t begin, std::uint64_t end,
+                 const std::function<void(std::uint64_t row, topk::Key)>& take) {
+  for (const RunInfo& run : runs_) {
+    RunReader reader(folder_->path(), run, folder_->job_identity());
+    for (reader.seek(begin); !reader.at_end() && reader.entry().row < end; reader.advance())
+      take(reader.entry().row, reader.entry().key());
+  }
+  std::size_t kept = 0;
+  for (const RunEntry& entry : buffer_.first(used_)) {
+    if (entry.row >= begin && entry.row < end) take(entry.row, entry.key());
+    if (entry.row >= end) buffer_[kept++] = entry;
+  }
+  used_ = kept;
+  rows_passed_ = end;
+}
+
+void Spill::flush_durably() {
+  write_buffer(true);
+  for (const RunInfo& run : runs_) os::File::open_for_reading(run_path(folder_->path(), run.serial)).sync();
+}
+
+}  // namespace simtile::join

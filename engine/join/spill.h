@@ -1,0 +1,62 @@
+// Candidates of rows whose turn has not come, when the top-K state of all rows does not fit in the budget.
+//
+// Tiles of stripe s find neighbours for every later row. What they find is collected in one buffer; a full buffer is
+// sorted by row and written as a run. When kFanIn runs have gathered they are merged into one that keeps the best K of
+// each row, and the K-th becomes the row's bound: the spill stays near K entries a row however long the job runs, and
+// the bounds tighten as it is compacted. When a stripe's turn comes, its rows are read from each run in one sweep.
+//
+//   add() ... add()  ->  buffer  ->  run, run, ... run  -> merge ->  run          load(stripe 0), load(stripe 1), ...
+//
+// Cost: with N rows, about N K (1 + ln(N / K)) entries of 12 bytes arrive in random order; each is written once or
+// twice and read as often.
+//
+// Threads: add() may be called from several threads at once; the rest from one thread while no other is in a call.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "engine/join/journal.h"
+#include "engine/join/run_file.h"
+#include "engine/memory/lease.h"
+#include "engine/topk/reservoirs.h"
+
+namespace simtile::join {
+
+class Spill {
+ public:
+  Spill(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes, std::uint64_t kept, topk::Bounds& bounds);
+
+  void add(std::span<const RunEntry> entries);
+  // Takes over runs that an earlier process left.
+  void adopt(std::vector<RunInfo> runs);
+
+  // Gives every entry of rows [begin, end) to `take` and forgets all rows below `end`.
+  void load(std::uint64_t begin, std::uint64_t end, const std::function<void(std::uint64_t row, topk::Key)>& take);
+
+  // Writes the buffer out and syncs, so that runs() is all there is.
+  void flush_durably();
+  const std::vector<RunInfo>& runs() const noexcept { return runs_; }
+  std::uint64_t bytes_written() const noexcept { return bytes_written_; }
+
+ private:
+  static constexpr std::size_t kFanIn = 16;
+  void write_buffer(bool durable);
+  void merge_runs();
+
+  WorkFolder* folder_;
+  std::uint64_t kept_;
+  topk::Bounds* bounds_;
+  std::mutex mutex_;
+  BudgetedMemory memory_;
+  std::span<RunEntry> buffer_;
+  std::size_t used_ = 0;
+  std::vector<RunInfo> runs_;
+  std::uint64_t rows_passed_ = 0;  // entries of smaller rows are of no more use
+  std::uint64_t bytes_written_ = 0;
+};
+
+}  // namespace simtile::join

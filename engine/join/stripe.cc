@@ -1,0 +1,126 @@
+#include "engine/join/stripe.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/checked.h"
+#include "engine/plan/memory_model.h"
+#include "engine/storage/row_norm.h"
+
+namespace simtile::join {
+
+plan::RowShape row_shape(const storage::MatrixFile& matrix) {
+  plan::RowShape shape;
+  if (!matrix.is_sparse()) {
+    shape.bytes_on_average = shape.most_bytes = matrix.row_stride_bytes();
+    shape.total_bytes = matrix.rows() * matrix.row_stride_bytes();
+    return shape;
+  }
+  constexpr std::uint64_t kNonzeroBytes = sizeof(float) + sizeof(std::uint32_t);
+  shape.total_bytes = matrix.nonzeros() * kNonzeroBytes;
+  shape.bytes_on_average = divide_up(shape.total_bytes, matrix.rows()) + sizeof(std::uint64_t);
+  shape.most_bytes = SparseRows::longest_row(matrix) * kNonzeroBytes;
+  return shape;
+}
+
+void pack_panels(const DenseRows::Window& window, std::uint64_t first, std::uint64_t rows, std::uint32_t width,
+                 std::uint64_t dims, kernels::PackPanel pack, float* scratch, float* panels) {
+  const auto columns = static_cast<std::uint32_t>(dims);
+  for (std::uint64_t done = 0; done < rows; done += width, panels += width * dims) {
+    const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(width, rows - done));
+    if (const float* direct = window.direct(first + done)) {
+      pack(direct, window.direct_stride(), count, columns, panels);
+      continue;
+    }
+    for (std::uint32_t r = 0; r < count; ++r) window.decode(first + done + r, scratch + r * dims);
+    pack(scratch, dims, count, columns, panels);
+  }
+}
+
+Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
+               const kernels::TileKernel& kernel, Metric metric)
+    : kernel_(&kernel), dims_(shapes.dims), rows_at_once_(plan::packing_rows(shapes)) {
+  if (shapes.sparse) {
+    sparse_by_row_ = metric == Metric::kL2;
+    const std::uint64_t bytes = plan::most_window_bytes(shapes.query, plan.stripe_rows);
+    values_ = BudgetedMemory(budget, bytes / 2);
+    indices_ = BudgetedMemory(budget, bytes / 2);
+    ends_ = BudgetedMemory(budget, (sparse_by_row_ ? plan.stripe_rows + 1 : dims_ + 2) * sizeof(std::uint32_t));
+    return;
+  }
+  panel_floats_ = dims_ * kernel.query_width;
+  panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, kernel.query_width) * panel_floats_ * sizeof(float));
+  scratch_.resize(static_cast<std::size_t>(panel_floats_));
+}
+
+void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
+  begin_ = begin;
+  end_ = end;
+  if (queries.dense)
+    pack_dense(queries);
+  else if (sparse_by_row_)
+    pack_sparse_rows(queries);
+  else
+    pack_postings(queries);
+}
+
+void Stripe::pack_dense(Side& queries) {
+  for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
+    const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
+    const DenseRows::Window window = queries.dense->window(at, rows);
+    pack_panels(window, 0, rows, kernel_->query_width, dims_, kernel_->pack_query_panel, scratch_.data(),
+                panels_.as<float>() + (at - begin_) / kernel_->query_width * panel_floats_);
+  }
+}
+
+template <typename Use>
+void Stripe::for_each_sparse_row(Side& queries, Use use) {
+  for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
+    const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
+    const SparseRows::Window window = queries.sparse->window(at, rows);
+    for (std::uint64_t r = 0; r < rows; ++r) use(window.row(r), static_cast<std::uint32_t>(at + r - begin_));
+  }
+}
+
+// A counting sort by column: count, turn counts into starts, place. Placing moves each column's start to its end,
+// which is the next column's start: ends[c] and ends[c + 1] then frame column c.
+void Stripe::pack_postings(Side& queries) {
+  auto* ends = ends_.as<std::uint32_t>();
+  std::memset(ends, 0, ends_.bytes());
+  for_each_sparse_row(queries, [&](const SparseRow& row, std::uint32_t) {
+    for (const std::uint32_t column : row.columns) ++ends[column + 2];
+  });
+  for (std::uint64_t c = 2; c < dims_ + 2; ++c) ends[c] += ends[c - 1];
+  for_each_sparse_row(queries, [&](const SparseRow& row, std::uint32_t stripe_row) {
+    for (std::size_t i = 0; i < row.columns.size(); ++i) {
+      const std::uint32_t at = ends[row.columns[i] + 1]++;
+      values_.as<float>()[at] = unit_value(row.values[i], row.inverse_norm);
+      indices_.as<std::uint32_t>()[at] = stripe_row;
+    }
+  });
+}
+
+void Stripe::pack_sparse_rows(Side& queries) {
+  auto* ends = ends_.as<std::uint32_t>();
+  ends[0] = 0;
+  for_each_sparse_row(queries, [&](const SparseRow& row, std::uint32_t stripe_row) {
+    std::copy(row.values.begin(), row.values.end(), values_.as<float>() + ends[stripe_row]);
+    std::copy(row.columns.begin(), row.columns.end(), indices_.as<std::uint32_t>() + ends[stripe_row]);
+    ends[stripe_row + 1] = ends[stripe_row] + static_cast<std::uint32_t>(row.columns.size());
+  });
+}
+
+Stripe::Postings Stripe::postings(std::uint32_t column) const noexcept {
+  const auto* ends = ends_.as<std::uint32_t>();
+  const std::uint32_t start = ends[column];
+  return {values_.as<float>() + start, indices_.as<std::uint32_t>() + start, ends[column + 1] - start};
+}
+
+SparseRow Stripe::sparse_row(std::uint64_t stripe_row) const noexcept {
+  const auto* ends = ends_.as<std::uint32_t>();
+  const std::uint32_t start = ends[stripe_row];
+  const std::size_t count = ends[stripe_row + 1] - start;
+  return {{indices_.as<std::uint32_t>() + start, count}, {values_.as<float>() + start, count}, 1.0};
+}
+
+}  // namespace simtile::join

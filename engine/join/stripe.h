@@ -1,0 +1,70 @@
+// A stripe's query rows, made ready once to meet every tile: dense rows as panels (kernels/tile_kernel.h), sparse rows
+// as postings, for each column the rows that hold it.
+//
+// Threads: pack() from one thread; afterwards read by all.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/join/side.h"
+#include "engine/kernels/tile_kernel.h"
+#include "engine/memory/lease.h"
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::join {
+
+class Stripe {
+ public:
+  Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan, const kernels::TileKernel& kernel,
+         Metric metric);
+
+  // Packs query rows [begin, end) over whatever was packed before.
+  void pack(Side& queries, std::uint64_t begin, std::uint64_t end);
+
+  std::uint64_t begin() const noexcept { return begin_; }
+  std::uint64_t end() const noexcept { return end_; }
+  std::uint64_t rows() const noexcept { return end_ - begin_; }
+
+  // Dense: the panel that starts with row begin() + panel * query_width.
+  const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * panel_floats_; }
+
+  // Sparse: the postings of a column, rows counted from begin(), ascending.
+  struct Postings {
+    const float* values;
+    const std::uint32_t* rows;
+    std::size_t count;
+  };
+  Postings postings(std::uint32_t column) const noexcept;
+
+  // Sparse, l2: a row counted from begin(), as stored.
+  SparseRow sparse_row(std::uint64_t stripe_row) const noexcept;
+
+ private:
+  void pack_dense(Side& queries);
+  void pack_postings(Side& queries);
+  void pack_sparse_rows(Side& queries);
+  template <typename Use>
+  void for_each_sparse_row(Side& queries, Use use);
+
+  const kernels::TileKernel* kernel_;
+  std::uint64_t dims_;
+  std::uint64_t rows_at_once_;
+  std::uint64_t panel_floats_ = 0;
+  std::uint64_t begin_ = 0;
+  std::uint64_t end_ = 0;
+  BudgetedMemory panels_;
+  std::vector<float> scratch_;
+  bool sparse_by_row_ = false;
+  BudgetedMemory values_;   // sparse: of postings or rows
+  BudgetedMemory indices_;  // stripe rows of postings, or columns of rows
+  BudgetedMemory ends_;     // of columns or rows
+};
+
+// Packs rows [first, first + rows) of a window into panels of the given width, one after the other. `scratch` holds
+// width x dims floats.
+void pack_panels(const DenseRows::Window& window, std::uint64_t first, std::uint64_t rows, std::uint32_t width,
+                 std::uint64_t dims, kernels::PackPanel pack, float* scratch, float* panels);
+
+}  // namespace simtile::join

@@ -1,0 +1,238 @@
+#include "engine/join/tile_scorer.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/base/checked.h"
+#include "engine/plan/memory_model.h"
+#include "engine/storage/row_norm.h"
+
+namespace simtile::join {
+
+using kernels::kQueryShift;
+
+namespace {
+constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
+}  // namespace
+
+TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
+                       const kernels::TileKernel& kernel, Metric metric, TopKState& state)
+    : shapes_(shapes),
+      kernel_(&kernel),
+      metric_(metric),
+      larger_better_(topk::larger_is_better(metric)),
+      state_(&state),
+      kept_(plan.kept),
+      survivor_capacity_(plan::survivor_capacity(shapes, plan)) {
+  const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
+  survivor_scores_ = BudgetedMemory(budget, survivor_capacity_ * sizeof(float));
+  survivor_pairs_ = BudgetedMemory(budget, survivor_capacity_ * sizeof(std::uint32_t));
+  base_thresholds_ = BudgetedMemory(budget, columns * sizeof(float));
+  if (shapes.sparse) {
+    row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
+    query_thresholds_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
+  } else {
+    panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
+    scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
+    partial_ = BudgetedMemory(budget, kernel.query_width * columns * sizeof(float));
+    query_thresholds_ = BudgetedMemory(budget, kernel.query_width * sizeof(float));
+  }
+  if (shapes.self_join && !plan.resident) {
+    column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
+    column_state_.emplace(budget, *column_bounds_, 0, plan.tile_columns, plan.kept, plan.reservoir_capacity);
+    column_entries_.reserve(plan.kept);
+  }
+}
+
+void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
+  if (column_state_) begin_column_state(tile);
+  if (window.dense)
+    score_dense(stripe, tile, std::move(window));
+  else if (metric_ == Metric::kL2)
+    score_sparse_l2(stripe, tile, *window.sparse);
+  else
+    score_sparse(stripe, tile, *window.sparse);
+  drain(tile, stripe.begin());
+  if (column_state_) spill_column_state(tile);
+}
+
+// A base row's threshold counts in a self-join alone; otherwise it is one that no score passes. Padding columns get
+// NaN, which lets nothing through on either side.
+void TileScorer::load_base_thresholds(const plan::Tile& tile) {
+  auto* thresholds = base_thresholds_.as<float>();
+  const std::uint64_t columns = tile.base_end - tile.base_begin;
+  if (!shapes_.self_join) {
+    std::fill_n(thresholds, columns, topk::closed_threshold(larger_better_));
+  } else {
+    for (std::uint64_t c = 0; c < columns; ++c) {
+      const topk::Key bound = column_state_ ? column_bounds_->load(c) : state_->bounds().load(tile.base_begin + c);
+      thresholds[c] = topk::threshold_score(larger_better_, bound, tile.query_begin);
+    }
+  }
+  std::fill(thresholds + columns, thresholds + round_up(columns, kernel_->base_width),
+            std::numeric_limits<float>::quiet_NaN());
+}
+
+float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept {
+  return topk::threshold_score(larger_better_, state_->bounds().load(query_row), tile.base_begin);
+}
+
+void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
+  const std::uint64_t columns = tile.base_end - tile.base_begin;
+  pack_panels(*window.dense, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel,
+              scratch_.as<float>(), panels_.as<float>());
+  window = {};
+  load_base_thresholds(tile);
+
+  const auto panel_count = static_cast<std::uint32_t>(divide_up(columns, kernel_->base_width));
+  const kernels::ScoreStrip score_strip = metric_ == Metric::kL2 ? kernel_->squared_l2 : kernel_->inner_product;
+  kernels::Strip strip{};
+  strip.query_thresholds = query_thresholds_.as<float>();
+  strip.partial_scores = partial_.as<float>();
+  strip.dims = static_cast<std::uint32_t>(shapes_.dims);
+  for (std::uint64_t row = 0; row < stripe.rows(); row += kernel_->query_width) {
+    const std::uint64_t query_row = stripe.begin() + row;
+    // In a self-join a row meets those behind it.
+    const std::uint64_t first_base = shapes_.self_join ? std::max(query_row + 1, tile.base_begin) : tile.base_begin;
+    if (first_base >= tile.base_end) break;
+    const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / kernel_->base_width);
+    const std::uint32_t first_column = first_panel * kernel_->base_width;
+
+    strip.query_panel = stripe.panel(row / kernel_->query_width);
+    strip.query_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(kernel_->query_width, stripe.rows() - row));
+    strip.base_panels = panels_.as<float>() + std::size_t{first_column} * shapes_.dims;
+    strip.base_panel_count = panel_count - first_panel;
+    strip.base_thresholds = base_thresholds_.as<float>() + first_column;
+    strip.first_pair = (static_cast<std::uint32_t>(row) << kQueryShift) + first_column;
+    for (std::uint32_t q = 0; q < kernel_->query_width; ++q)
+      query_thresholds_.as<float>()[q] =
+          q < strip.query_rows ? query_threshold(query_row + q, tile) : topk::closed_threshold(larger_better_);
+    const std::uint64_t most = std::uint64_t{kernel_->query_width} * strip.base_panel_count * kernel_->base_width;
+    if (survivors_ + most + kernels::kSurvivorSlack > survivor_capacity_) {
+      drain(tile, stripe.begin());
+      load_base_thresholds(tile);
+      for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+        query_thresholds_.as<float>()[q] = query_threshold(query_row + q, tile);
+    }
+    survivors_ +=
+        score_strip(strip, survivor_scores_.as<float>() + survivors_, survivor_pairs_.as<std::uint32_t>() + survivors_);
+  }
+}
+
+// Scores one base row after another against the stripe, then compares every score: pairs that share no column score 0,
+// and 0 may be good enough. score_row(base row in the tile, query rows) fills row_scores_.
+template <typename ScoreRow>
+void TileScorer::score_sparse_rows(const Stripe& stripe, const plan::Tile& tile, ScoreRow score_row) {
+  const auto* scores = row_scores_.as<float>();
+  auto* thresholds = query_thresholds_.as<float>();
+  const auto load_thresholds = [&] {
+    load_base_thresholds(tile);
+    for (std::uint64_t q = 0; q < stripe.rows(); ++q) thresholds[q] = query_threshold(stripe.begin() + q, tile);
+  };
+  load_thresholds();
+  for (std::uint64_t base_row = tile.base_begin; base_row < tile.base_end; ++base_row) {
+    // In a self-join a row meets those behind it: the stripe's rows before base_row.
+    const std::uint64_t queries =
+        shapes_.self_join ? std::min(base_row - stripe.begin(), stripe.rows()) : stripe.rows();
+    const std::uint64_t column = base_row - tile.base_begin;
+    score_row(column, queries);
+    if (survivors_ + queries > survivor_capacity_) {
+      drain(tile, stripe.begin());
+      load_thresholds();
+    }
+    const float base = base_thresholds_.as<float>()[column];
+    for (std::uint64_t q = 0; q < queries; ++q) {
+      const float query = thresholds[q];
+      const bool survives =
+          larger_better_ ? scores[q] >= (query < base ? query : base) : scores[q] <= (query > base ? query : base);
+      if (!survives) continue;
+      survivor_scores_.as<float>()[survivors_] = scores[q];
+      survivor_pairs_.as<std::uint32_t>()[survivors_++] = static_cast<std::uint32_t>((q << kQueryShift) + column);
+    }
+  }
+}
+
+// The columns' postings add to the scores of the stripe's rows in ascending columns: the definition's chain, with the
+// terms that are zero left out.
+void TileScorer::score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window) {
+  auto* scores = row_scores_.as<float>();
+  score_sparse_rows(stripe, tile, [&](std::uint64_t column, std::uint64_t) {
+    std::fill_n(scores, stripe.rows(), 0.0f);
+    const SparseRow row = window.row(column);
+    for (std::size_t i = 0; i < row.columns.size(); ++i) {
+      const Stripe::Postings postings = stripe.postings(row.columns[i]);
+      kernel_->accumulate_postings(postings.values, postings.rows, postings.count,
+                                   unit_value(row.values[i], row.inverse_norm), scores);
+    }
+  });
+}
+
+void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window) {
+  auto* scores = row_scores_.as<float>();
+  score_sparse_rows(stripe, tile, [&](std::uint64_t column, std::uint64_t queries) {
+    const SparseRow base = window.row(column);
+    for (std::uint64_t q = 0; q < queries; ++q) {
+      const SparseRow query = stripe.sparse_row(q);
+      scores[q] = kernel_->sparse_squared_l2(query.columns.data(), query.values.data(), query.columns.size(),
+                                             base.columns.data(), base.values.data(), base.columns.size());
+    }
+  });
+}
+
+void TileScorer::drain(const plan::Tile& tile, std::uint64_t stripe_begin) {
+  drain_to_queries(tile, stripe_begin);
+  if (shapes_.self_join) drain_to_bases(tile, stripe_begin);
+  survivors_ = 0;
+}
+
+void TileScorer::drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_begin) {
+  TopKState::Inserter inserter(*state_);
+  for (std::uint32_t i = 0; i < survivors_; ++i) {
+    const std::uint32_t pair = survivor_pairs_.as<std::uint32_t>()[i];
+    const std::uint64_t query_row = stripe_begin + (pair >> kQueryShift);
+    const std::uint64_t base_row = tile.base_begin + (pair & kColumnMask);
+    if (shapes_.self_join && base_row <= query_row) continue;
+    inserter.insert(query_row, topk::make_key(larger_better_, survivor_scores_.as<float>()[i],
+                                              static_cast<std::uint32_t>(base_row)));
+  }
+  candidates_ += inserter.inserted();
+}
+
+void TileScorer::drain_to_bases(const plan::Tile& tile, std::uint64_t stripe_begin) {
+  TopKState::Inserter inserter(*state_);
+  for (std::uint32_t i = 0; i < survivors_; ++i) {
+    const std::uint32_t pair = survivor_pairs_.as<std::uint32_t>()[i];
+    const std::uint64_t query_row = stripe_begin + (pair >> kQueryShift);
+    const std::uint64_t column = pair & kColumnMask;
+    if (tile.base_begin + column <= query_row) continue;
+    const topk::Key key =
+        topk::make_key(larger_better_, survivor_scores_.as<float>()[i], static_cast<std::uint32_t>(query_row));
+    // Rows of the running stripe are held even when the others are not.
+    if (column_state_ && tile.base_begin + column >= tile.query_end)
+      column_state_->insert(column, key);
+    else
+      inserter.insert(tile.base_begin + column, key);
+  }
+  candidates_ += inserter.inserted();
+}
+
+void TileScorer::begin_column_state(const plan::Tile& tile) {
+  const std::uint64_t columns = tile.base_end - tile.base_begin;
+  column_state_->reset(0, columns);
+  for (std::uint64_t c = 0; c < columns; ++c) column_bounds_->store(c, state_->bounds().load(tile.base_begin + c));
+}
+
+void TileScorer::spill_column_state(const plan::Tile& tile) {
+  for (std::uint64_t c = 0; c < tile.base_end - tile.base_begin; ++c) {
+    const std::uint64_t base_row = tile.base_begin + c;
+    const std::span<const topk::Key> keys = column_state_->sorted(c);
+    if (keys.empty()) continue;
+    column_entries_.clear();
+    for (const topk::Key key : keys) column_entries_.push_back(RunEntry::of(base_row, key));
+    state_->spill(column_entries_);
+    candidates_ += keys.size();
+    if (keys.size() == kept_) state_->tighten(base_row, topk::bound_that_admits(keys.back()));
+  }
+}
+
+}  // namespace simtile::join

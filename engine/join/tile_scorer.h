@@ -1,0 +1,77 @@
+// Scores one tile and hands what survives to the top-K state: the compute of the pipeline. Each worker has a
+// TileScorer of its own; nothing is allocated once it is made.
+//
+// How a tile is scored. The tile's base rows are packed into panels that stay in the core's cache; the stripe's query
+// panels stream past them, one strip at a time. The kernel compares each score, still in a register, with the weaker of
+// the two rows' thresholds, and appends the survivors to a buffer. When the buffer could overflow, and at the end, it
+// is drained: each survivor is offered to its query row and, in a self-join, to its base row. Draining tightens bounds,
+// so thresholds are read again after it.
+//
+// A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
+// strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
+//
+// Threads: one at a time for each TileScorer.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/join/side.h"
+#include "engine/join/stripe.h"
+#include "engine/join/topk_state.h"
+#include "engine/kernels/tile_kernel.h"
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::join {
+
+class TileScorer {
+ public:
+  TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
+             const kernels::TileKernel& kernel, Metric metric, TopKState& state);
+
+  // Releases the window as soon as its rows are packed or scored.
+  void score(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
+
+  std::uint64_t candidates() const noexcept { return candidates_; }
+
+ private:
+  void score_dense(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
+  void score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
+  void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
+  template <typename ScoreRow>
+  void score_sparse_rows(const Stripe& stripe, const plan::Tile& tile, ScoreRow score_row);
+  void load_base_thresholds(const plan::Tile& tile);
+  float query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept;
+  void drain(const plan::Tile& tile, std::uint64_t stripe_begin);
+  void drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_begin);
+  void drain_to_bases(const plan::Tile& tile, std::uint64_t stripe_begin);
+  void begin_column_state(const plan::Tile& tile);
+  void spill_column_state(const plan::Tile& tile);
+
+  const plan::Shapes shapes_;
+  const kernels::TileKernel* kernel_;
+  Metric metric_;
+  bool larger_better_;
+  TopKState* state_;
+  std::uint64_t kept_;
+  std::uint64_t survivor_capacity_;
+  std::uint64_t candidates_ = 0;
+  std::uint32_t survivors_ = 0;
+
+  BudgetedMemory panels_;
+  BudgetedMemory scratch_;
+  BudgetedMemory partial_;
+  BudgetedMemory survivor_scores_;
+  BudgetedMemory survivor_pairs_;
+  BudgetedMemory base_thresholds_;
+  BudgetedMemory query_thresholds_;
+  BudgetedMemory row_scores_;  // sparse: one base row against the stripe
+
+  // What this tile finds for base rows, when those rows' state is not resident.
+  std::optional<topk::Bounds> column_bounds_;
+  std::optional<topk::Reservoirs> column_state_;
+  std::vector<RunEntry> column_entries_;
+};
+
+}  // namespace simtile::join

@@ -1,0 +1,42 @@
+#include "engine/join/topk_state.h"
+
+#include <algorithm>
+
+namespace simtile::join {
+
+TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
+                     topk::Key initial_bound, WorkFolder& folder)
+    : resident_(plan.resident),
+      folder_(&folder),
+      bounds_(budget, shapes.query_rows, initial_bound),
+      locks_(shapes.query_rows),
+      reservoirs_(budget, bounds_, 0, plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows),
+                  plan.kept, plan.reservoir_capacity) {
+  if (!plan.resident && shapes.self_join) spill_.emplace(folder, budget, plan.spill_bytes, plan.kept, bounds_);
+}
+
+void TopKState::tighten(std::uint64_t row, topk::Key bound) {
+  const std::lock_guard lock(locks_.of(row));
+  if (bound < bounds_.load(row)) bounds_.store(row, bound);
+}
+
+void TopKState::begin_stripe(std::uint64_t begin, std::uint64_t end) {
+  if (resident_) return;
+  reservoirs_.reset(begin, end - begin);
+  if (!spill_) return;
+  spill_->load(begin, end, [&](std::uint64_t row, topk::Key key) { reservoirs_.insert(row, key); });
+}
+
+void TopKState::restore(const std::vector<RunInfo>& runs, std::uint64_t first_row) {
+  if (spill_) {
+    spill_->adopt(runs);
+    return;
+  }
+  for (const RunInfo& run : runs) {
+    RunReader reader(folder_->path(), run, folder_->job_identity());
+    for (reader.seek(first_row); !reader.at_end(); reader.advance())
+      reservoirs_.insert(reader.entry().row, reader.entry().key());
+  }
+}
+
+}  // namespace simtile::join

@@ -1,0 +1,163 @@
+// AVX2 and FMA: a 6 x 16 outer product. Twelve accumulators, two base vectors and one broadcast fill 15 of the 16
+// registers. Nothing from the standard library may be instantiated here: this file's flags must not leak into shared
+// inline code.
+#include <immintrin.h>
+
+#include "engine/kernels/tile_kernel.h"
+
+namespace simtile::kernels {
+namespace {
+
+constexpr std::uint32_t kQueryWidth = 6;
+constexpr std::uint32_t kBaseWidth = 16;
+constexpr std::uint32_t kLanes = 8;
+// A query panel of this many dimensions (6 x 768 floats, 18 KiB) stays in the 32 KiB L1 while base panels stream.
+constexpr std::uint32_t kDimsBlock = 768;
+
+struct InnerProduct {
+  static inline __m256 step(__m256 query, __m256 base, __m256 score) { return _mm256_fmadd_ps(query, base, score); }
+  static inline std::uint32_t survivors(__m256 score, __m256 query_threshold, __m256 base_threshold) {
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_ps(_mm256_cmp_ps(score, _mm256_min_ps(query_threshold, base_threshold), _CMP_GE_OQ)));
+  }
+};
+
+struct SquaredL2 {
+  static inline __m256 step(__m256 query, __m256 base, __m256 score) {
+    const __m256 difference = _mm256_sub_ps(query, base);
+    return _mm256_fmadd_ps(difference, difference, score);
+  }
+  static inline std::uint32_t survivors(__m256 score, __m256 query_threshold, __m256 base_threshold) {
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_ps(_mm256_cmp_ps(score, _mm256_max_ps(query_threshold, base_threshold), _CMP_LE_OQ)));
+  }
+};
+
+struct Block {
+  __m256 score[kQueryWidth][2];
+};
+
+template <typename Metric>
+inline __attribute__((always_inline)) void accumulate(const float* query, const float* base, std::uint32_t dims,
+                                                      Block& block) {
+  for (std::uint32_t d = 0; d < dims; ++d) {
+    const __m256 base0 = _mm256_loadu_ps(base);
+    const __m256 base1 = _mm256_loadu_ps(base + kLanes);
+#pragma GCC unroll 6
+    for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+      const __m256 broadcast = _mm256_broadcast_ss(query + q);
+      block.score[q][0] = Metric::step(broadcast, base0, block.score[q][0]);
+      block.score[q][1] = Metric::step(broadcast, base1, block.score[q][1]);
+    }
+    query += kQueryWidth;
+    base += kBaseWidth;
+  }
+}
+
+inline __attribute__((always_inline)) void load_partial(const float* partial, Block& block) {
+#pragma GCC unroll 6
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    block.score[q][0] = partial ? _mm256_loadu_ps(partial + q * kBaseWidth) : _mm256_setzero_ps();
+    block.score[q][1] = partial ? _mm256_loadu_ps(partial + q * kBaseWidth + kLanes) : _mm256_setzero_ps();
+  }
+}
+
+inline __attribute__((always_inline)) void store_partial(const Block& block, float* partial) {
+#pragma GCC unroll 6
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    _mm256_storeu_ps(partial + q * kBaseWidth, block.score[q][0]);
+    _mm256_storeu_ps(partial + q * kBaseWidth + kLanes, block.score[q][1]);
+  }
+}
+
+template <typename Metric>
+inline __attribute__((always_inline)) std::uint32_t emit(const Block& block, const Strip& strip, std::uint32_t column,
+                                                         float* out_scores, std::uint32_t* out_pairs) {
+  const __m256 base0 = _mm256_loadu_ps(strip.base_thresholds + column);
+  const __m256 base1 = _mm256_loadu_ps(strip.base_thresholds + column + kLanes);
+  std::uint32_t masks[kQueryWidth];
+  std::uint32_t any = 0;
+#pragma GCC unroll 6
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
+    masks[q] = Metric::survivors(block.score[q][0], query, base0) |
+               (Metric::survivors(block.score[q][1], query, base1) << kLanes);
+    any |= masks[q];
+  }
+  if (__builtin_expect(any == 0, 1)) return 0;
+  alignas(32) float scores[kQueryWidth][kBaseWidth];
+  store_partial(block, &scores[0][0]);
+  std::uint32_t count = 0;
+  for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+    for (std::uint32_t mask = masks[q]; mask != 0; mask &= mask - 1) {
+      const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
+      out_scores[count] = scores[q][lane];
+      out_pairs[count++] = strip.first_pair + (q << kQueryShift) + column + lane;
+    }
+  return count;
+}
+
+template <typename Metric>
+std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pairs) {
+  std::uint32_t count = 0;
+  for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
+    const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
+    const bool last = begin + dims == strip.dims;
+    const float* query = strip.query_panel + std::size_t{begin} * kQueryWidth;
+    for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+      const float* base = strip.base_panels + (std::size_t{panel} * strip.dims + begin) * kBaseWidth;
+      float* partial = strip.partial_scores + std::size_t{panel} * kQueryWidth * kBaseWidth;
+      Block block;
+      load_partial(begin == 0 ? nullptr : partial, block);
+      accumulate<Metric>(query, base, dims, block);
+      if (last)
+        count += emit<Metric>(block, strip, panel * kBaseWidth, scores + count, pairs + count);
+      else
+        store_partial(block, partial);
+    }
+  }
+  return count;
+}
+
+template <std::uint32_t kWidth>
+void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
+  for (std::uint32_t d = 0; d < dims; ++d)
+    for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
+}
+
+void accumulate_postings(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
+                         float* scores) {
+  for (std::size_t i = 0; i < count; ++i) scores[rows[i]] = __builtin_fmaf(values[i], factor, scores[rows[i]]);
+}
+
+float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
+                        const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
+  float score = 0.0f;
+  std::size_t a = 0;
+  std::size_t b = 0;
+  while (a < a_count || b < b_count) {
+    const bool take_a = b == b_count || (a < a_count && a_columns[a] <= b_columns[b]);
+    const bool take_b = a == a_count || (b < b_count && b_columns[b] <= a_columns[a]);
+    const float difference = (take_a ? a_values[a] : 0.0f) - (take_b ? b_values[b] : 0.0f);
+    score = __builtin_fmaf(difference, difference, score);
+    a += take_a;
+    b += take_b;
+  }
+  return score;
+}
+
+}  // namespace
+
+const TileKernel kAvx2Kernel{
+    Isa::kAvx2,
+    kQueryWidth,
+    kBaseWidth,
+    score_strip<InnerProduct>,
+    score_strip<SquaredL2>,
+    pack_panel<kQueryWidth>,
+    pack_panel<kBaseWidth>,
+    accumulate_postings,
+    sparse_squared_l2,
+};
+
+}  // namespace simtile::kernels

@@ -1,0 +1,224 @@
+// AVX-512F: a 14 x 32 outer product. 28 accumulators, two base vectors and one broadcast fill 31 of the 32 registers;
+// each dimension costs 16 loads for 28 fused multiply-adds, so the two FMA ports, not the loads, are the limit.
+// Nothing from the standard library may be instantiated here: this file's flags must not leak into shared inline code.
+#include <immintrin.h>
+
+#include "engine/kernels/tile_kernel.h"
+
+namespace simtile::kernels {
+namespace {
+
+constexpr std::uint32_t kQueryWidth = 14;
+constexpr std::uint32_t kBaseWidth = 32;
+constexpr std::uint32_t kLanes = 16;
+// A query panel of this many dimensions (14 x 384 floats, 21 KiB) stays in the 32 KiB L1 while base panels stream.
+constexpr std::uint32_t kDimsBlock = 384;
+
+struct InnerProduct {
+  static inline __m512 step(__m512 query, __m512 base, __m512 score) { return _mm512_fmadd_ps(query, base, score); }
+  static inline __mmask16 survivors(__m512 score, __m512 query_threshold, __m512 base_threshold) {
+    return _mm512_cmp_ps_mask(score, _mm512_min_ps(query_threshold, base_threshold), _CMP_GE_OQ);
+  }
+};
+
+struct SquaredL2 {
+  static inline __m512 step(__m512 query, __m512 base, __m512 score) {
+    const __m512 difference = _mm512_sub_ps(query, base);
+    return _mm512_fmadd_ps(difference, difference, score);
+  }
+  static inline __mmask16 survivors(__m512 score, __m512 query_threshold, __m512 base_threshold) {
+    return _mm512_cmp_ps_mask(score, _mm512_max_ps(query_threshold, base_threshold), _CMP_LE_OQ);
+  }
+};
+
+struct Block {
+  __m512 score[kQueryWidth][2];
+};
+
+template <typename Metric>
+inline __attribute__((always_inline)) void accumulate(const float* query, const float* base, std::uint32_t dims,
+                                                      Block& block) {
+  for (std::uint32_t d = 0; d < dims; ++d) {
+    const __m512 base0 = _mm512_loadu_ps(base);
+    const __m512 base1 = _mm512_loadu_ps(base + kLanes);
+#pragma GCC unroll 14
+    for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+      const __m512 broadcast = _mm512_set1_ps(query[q]);
+      block.score[q][0] = Metric::step(broadcast, base0, block.score[q][0]);
+      block.score[q][1] = Metric::step(broadcast, base1, block.score[q][1]);
+    }
+    query += kQueryWidth;
+    base += kBaseWidth;
+  }
+}
+
+inline __attribute__((always_inline)) void load_partial(const float* partial, Block& block) {
+#pragma GCC unroll 14
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    block.score[q][0] = partial ? _mm512_loadu_ps(partial + q * kBaseWidth) : _mm512_setzero_ps();
+    block.score[q][1] = partial ? _mm512_loadu_ps(partial + q * kBaseWidth + kLanes) : _mm512_setzero_ps();
+  }
+}
+
+inline __attribute__((always_inline)) void store_partial(const Block& block, float* partial) {
+#pragma GCC unroll 14
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    _mm512_storeu_ps(partial + q * kBaseWidth, block.score[q][0]);
+    _mm512_storeu_ps(partial + q * kBaseWidth + kLanes, block.score[q][1]);
+  }
+}
+
+inline std::uint32_t append(__mmask16 mask, __m512 scores, std::uint32_t first_pair, float* out_scores,
+                            std::uint32_t* out_pairs) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i pairs = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair)), lane);
+  // Whole-register stores of the compressed lanes: the survivor arrays have kSurvivorSlack behind them.
+  _mm512_storeu_ps(out_scores, _mm512_maskz_compress_ps(mask, scores));
+  _mm512_storeu_si512(out_pairs, _mm512_maskz_compress_epi32(mask, pairs));
+  return static_cast<std::uint32_t>(__builtin_popcount(mask));
+}
+
+template <typename Metric>
+inline __attribute__((always_inline)) std::uint32_t emit(const Block& block, const Strip& strip, std::uint32_t column,
+                                                         float* out_scores, std::uint32_t* out_pairs) {
+  const __m512 base0 = _mm512_loadu_ps(strip.base_thresholds + column);
+  const __m512 base1 = _mm512_loadu_ps(strip.base_thresholds + column + kLanes);
+  std::uint32_t masks[kQueryWidth];
+  std::uint32_t any = 0;
+#pragma GCC unroll 14
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
+    const __mmask16 mask0 = Metric::survivors(block.score[q][0], query, base0);
+    const __mmask16 mask1 = Metric::survivors(block.score[q][1], query, base1);
+    masks[q] = static_cast<std::uint32_t>(mask0) | (static_cast<std::uint32_t>(mask1) << kLanes);
+    any |= masks[q];
+  }
+  if (__builtin_expect(any == 0, 1)) return 0;
+  std::uint32_t count = 0;
+  for (std::uint32_t q = 0; q < strip.query_rows; ++q) {
+    if (masks[q] == 0) continue;
+    const std::uint32_t pair = strip.first_pair + (q << kQueryShift) + column;
+    count += append(static_cast<__mmask16>(masks[q]), block.score[q][0], pair, out_scores + count, out_pairs + count);
+    count += append(static_cast<__mmask16>(masks[q] >> kLanes), block.score[q][1], pair + kLanes, out_scores + count,
+                    out_pairs + count);
+  }
+  return count;
+}
+
+template <typename Metric>
+std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pairs) {
+  std::uint32_t count = 0;
+  for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
+    const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
+    const bool last = begin + dims == strip.dims;
+    const float* query = strip.query_panel + std::size_t{begin} * kQueryWidth;
+    for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+      const float* base = strip.base_panels + (std::size_t{panel} * strip.dims + begin) * kBaseWidth;
+      float* partial = strip.partial_scores + std::size_t{panel} * kQueryWidth * kBaseWidth;
+      Block block;
+      load_partial(begin == 0 ? nullptr : partial, block);
+      accumulate<Metric>(query, base, dims, block);
+      if (last)
+        count += emit<Metric>(block, strip, panel * kBaseWidth, scores + count, pairs + count);
+      else
+        store_partial(block, partial);
+    }
+  }
+  return count;
+}
+
+// Transposes 16 rows x 16 dimensions in registers.
+inline void transpose16(const float* values, std::size_t row_stride, float* panel) {
+  __m512 r[16];
+  __m512 t[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(values + static_cast<std::size_t>(i) * row_stride);
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    _mm512_storeu_ps(panel + (i)*kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+    _mm512_storeu_ps(panel + (i + 8) * kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd));
+    _mm512_storeu_ps(panel + (i + 4) * kBaseWidth, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
+    _mm512_storeu_ps(panel + (i + 12) * kBaseWidth, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd));
+  }
+}
+
+template <std::uint32_t kWidth>
+void pack_edge(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t first_dim,
+               std::uint32_t dims, float* panel) {
+  for (std::uint32_t d = first_dim; d < dims; ++d)
+    for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
+}
+
+void pack_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
+                      float* panel) {
+  pack_edge<kQueryWidth>(values, row_stride, rows, 0, dims, panel);
+}
+
+void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
+                     float* panel) {
+  std::uint32_t d = 0;
+  if (rows == kBaseWidth)
+    for (; d + kLanes <= dims; d += kLanes) {
+      transpose16(values + d, row_stride, panel + std::size_t{d} * kBaseWidth);
+      transpose16(values + kLanes * row_stride + d, row_stride, panel + std::size_t{d} * kBaseWidth + kLanes);
+    }
+  pack_edge<kBaseWidth>(values, row_stride, rows, d, dims, panel);
+}
+
+// Rows are distinct within a column, so the lanes of a scatter never collide.
+void accumulate_postings(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
+                         float* scores) {
+  const __m512 factors = _mm512_set1_ps(factor);
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const std::size_t left = count - i;
+    const auto mask = static_cast<__mmask16>(left >= kLanes ? 0xffffu : (1u << left) - 1u);
+    const __m512i at = _mm512_maskz_loadu_epi32(mask, rows + i);
+    const __m512 old = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, at, scores, 4);
+    const __m512 sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, values + i), factors, old);
+    _mm512_mask_i32scatter_ps(scores, mask, at, sum, 4);
+  }
+}
+
+float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
+                        const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
+  float score = 0.0f;
+  std::size_t a = 0;
+  std::size_t b = 0;
+  while (a < a_count || b < b_count) {
+    const bool take_a = b == b_count || (a < a_count && a_columns[a] <= b_columns[b]);
+    const bool take_b = a == a_count || (b < b_count && b_columns[b] <= a_columns[a]);
+    const float difference = (take_a ? a_values[a] : 0.0f) - (take_b ? b_values[b] : 0.0f);
+    score = __builtin_fmaf(difference, difference, score);
+    a += take_a;
+    b += take_b;
+  }
+  return score;
+}
+
+}  // namespace
+
+const TileKernel kAvx512Kernel{
+    Isa::kAvx512,     kQueryWidth,     kBaseWidth,          score_strip<InnerProduct>, score_strip<SquaredL2>,
+    pack_query_panel, pack_base_panel, accumulate_postings, sparse_squared_l2,
+};
+
+}  // namespace simtile::kernels

@@ -1,0 +1,110 @@
+// The definition. Every other kernel must give these bits.
+//
+// std::fma is exact on every machine. Where the processor has the instruction, the same loops compiled for it
+// (target_clones) merely avoid a library call for each step.
+#include <cmath>
+
+#include "engine/kernels/tile_kernel.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define SIMTILE_WITH_AND_WITHOUT_FMA __attribute__((target_clones("default", "fma")))
+#else
+#define SIMTILE_WITH_AND_WITHOUT_FMA
+#endif
+
+namespace simtile::kernels {
+namespace {
+
+constexpr std::uint32_t kWidth = 4;
+
+// The score of each pair of a query panel and a base panel.
+SIMTILE_WITH_AND_WITHOUT_FMA
+void inner_products(const float* query, const float* base, std::uint32_t dims, float* scores) {
+  float sum[kWidth * kWidth] = {};
+  for (std::uint32_t d = 0; d < dims; ++d)
+#pragma GCC unroll 4
+    for (std::uint32_t q = 0; q < kWidth; ++q)
+#pragma GCC unroll 4
+      for (std::uint32_t b = 0; b < kWidth; ++b)
+        sum[q * kWidth + b] = std::fma(query[d * kWidth + q], base[d * kWidth + b], sum[q * kWidth + b]);
+  for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) scores[pair] = sum[pair];
+}
+
+SIMTILE_WITH_AND_WITHOUT_FMA
+void squared_distances(const float* query, const float* base, std::uint32_t dims, float* scores) {
+  float sum[kWidth * kWidth] = {};
+  for (std::uint32_t d = 0; d < dims; ++d)
+#pragma GCC unroll 4
+    for (std::uint32_t q = 0; q < kWidth; ++q)
+#pragma GCC unroll 4
+      for (std::uint32_t b = 0; b < kWidth; ++b) {
+        const float difference = query[d * kWidth + q] - base[d * kWidth + b];
+        sum[q * kWidth + b] = std::fma(difference, difference, sum[q * kWidth + b]);
+      }
+  for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) scores[pair] = sum[pair];
+}
+
+template <typename Scores, typename Survives>
+std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pairs, Scores score, Survives survives) {
+  std::uint32_t survivors = 0;
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+    float block[kWidth * kWidth];
+    score(strip.query_panel, strip.base_panels + std::size_t{panel} * strip.dims * kWidth, strip.dims, block);
+    for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+      for (std::uint32_t b = 0; b < kWidth; ++b) {
+        const std::uint32_t column = panel * kWidth + b;
+        if (!survives(block[q * kWidth + b], strip.query_thresholds[q], strip.base_thresholds[column])) continue;
+        scores[survivors] = block[q * kWidth + b];
+        pairs[survivors++] = strip.first_pair + (q << kQueryShift) + column;
+      }
+  }
+  return survivors;
+}
+
+std::uint32_t inner_product(const Strip& strip, float* scores, std::uint32_t* pairs) {
+  return score_strip(strip, scores, pairs, inner_products,
+                     [](float score, float query, float base) { return score >= (query < base ? query : base); });
+}
+
+std::uint32_t squared_l2(const Strip& strip, float* scores, std::uint32_t* pairs) {
+  return score_strip(strip, scores, pairs, squared_distances,
+                     [](float score, float query, float base) { return score <= (query > base ? query : base); });
+}
+
+void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
+  for (std::uint32_t d = 0; d < dims; ++d)
+    for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
+}
+
+SIMTILE_WITH_AND_WITHOUT_FMA
+void accumulate_postings(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
+                         float* scores) {
+  for (std::size_t i = 0; i < count; ++i) scores[rows[i]] = std::fma(values[i], factor, scores[rows[i]]);
+}
+
+SIMTILE_WITH_AND_WITHOUT_FMA
+float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
+                        const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
+  float score = 0.0f;
+  std::size_t a = 0;
+  std::size_t b = 0;
+  while (a < a_count || b < b_count) {
+    const bool take_a = b == b_count || (a < a_count && a_columns[a] <= b_columns[b]);
+    const bool take_b = a == a_count || (b < b_count && b_columns[b] <= a_columns[a]);
+    const float difference = (take_a ? a_values[a] : 0.0f) - (take_b ? b_values[b] : 0.0f);
+    score = std::fma(difference, difference, score);
+    a += take_a;
+    b += take_b;
+  }
+  return score;
+}
+
+}  // namespace
+
+const TileKernel kScalarKernel{
+    Isa::kScalar,      kWidth, kWidth, inner_product, squared_l2, pack_panel, pack_panel, accumulate_postings,
+    sparse_squared_l2,
+};
+
+}  // namespace simtile::kernels

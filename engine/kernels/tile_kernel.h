@@ -1,0 +1,82 @@
+// The contract between the engine and its kernels. Kernels hold no policy: pointers, widths and thresholds come in,
+// survivors go out; edges are the kernel's job.
+//
+// The score of a pair is one chain of binary32 fused multiply-adds over the dimensions in ascending order from zero:
+//   inner product  s = fma(q[d], b[d], s)
+//   squared l2     t = q[d] - b[d];  s = fma(t, t, s)
+// Kernels differ in how many pairs they carry at once, never in a pair's chain, so all agree to the bit. The scalar
+// kernel is the definition; tests/tile_kernel_test.cc holds the others against it.
+//
+// A *panel* is `width` rows interleaved by dimension: panel[d * width + r]. A *strip* is one query panel against a
+// row of base panels. A pair survives when its score is at least as good as the weaker of its two thresholds:
+//   inner product  score >= (query_threshold < base_threshold ? query_threshold : base_threshold)
+//   squared l2     score <= (query_threshold > base_threshold ? query_threshold : base_threshold)
+// so a NaN base threshold (padding) and a NaN score never survive.
+//
+// Threads: kernels keep no state. This header is included by files compiled for one instruction set: it must define
+// nothing inline that another file could share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "simtile/types.h"
+
+namespace simtile::kernels {
+
+struct Strip {
+  const float* query_panel;       // dims x query_width
+  const float* base_panels;       // base_panel_count panels of dims x base_width, one after the other
+  const float* query_thresholds;  // query_width
+  const float* base_thresholds;   // base_panel_count x base_width
+  float* partial_scores;          // scratch: query_width x base_panel_count x base_width
+  std::uint32_t dims;
+  std::uint32_t query_rows;  // rows of the query panel that exist, 1 to query_width
+  std::uint32_t base_panel_count;
+  std::uint32_t first_pair;  // the pair number of (first query row, first base row)
+};
+
+// A survivor's pair number is first_pair + (query row in the strip << 16) + base row in the strip.
+inline constexpr std::uint32_t kQueryShift = 16;
+
+// Survivors are appended to scores and pairs, which have room for every pair of the strip plus kSurvivorSlack; returns
+// how many there were.
+using ScoreStrip = std::uint32_t (*)(const Strip& strip, float* scores, std::uint32_t* pairs);
+inline constexpr std::uint32_t kSurvivorSlack = 16;
+
+// Interleaves `rows` rows (rows <= width), row_stride floats apart, into a panel of dims x width; missing rows are
+// zeros.
+using PackPanel = void (*)(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
+                           float* panel);
+
+// scores[rows[i]] = fma(values[i], factor, scores[rows[i]]) for i in [0, count): one column's postings. Rows are
+// distinct.
+using AccumulatePostings = void (*)(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
+                                    float* scores);
+
+// The squared l2 chain over the ascending union of two sparse rows' columns.
+using SparseSquaredL2 = float (*)(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
+                                  const std::uint32_t* b_columns, const float* b_values, std::size_t b_count);
+
+struct TileKernel {
+  Isa isa;
+  std::uint32_t query_width;
+  std::uint32_t base_width;
+  ScoreStrip inner_product;
+  ScoreStrip squared_l2;
+  PackPanel pack_query_panel;
+  PackPanel pack_base_panel;
+  AccumulatePostings accumulate_postings;
+  SparseSquaredL2 sparse_squared_l2;
+};
+
+extern const TileKernel kScalarKernel;
+extern const TileKernel kAvx2Kernel;    // AVX2 and FMA
+extern const TileKernel kAvx512Kernel;  // AVX-512F
+
+// The kernel for `isa`; kAuto is the widest that this processor runs. Throws Error(kInvalidArgument) for a set that
+// this processor lacks.
+const TileKernel& select_kernel(Isa isa);
+bool is_supported(Isa isa) noexcept;
+
+}  // namespace simtile::kernels

@@ -1,0 +1,67 @@
+#include "engine/memory/dense_rows.h"
+
+#include <cstring>
+
+#include "engine/storage/element.h"
+#include "engine/storage/row_norm.h"
+
+namespace simtile {
+namespace {
+
+float load_float(const Lease& lease, std::uint64_t index) noexcept {
+  float value;
+  std::memcpy(&value, lease.data() + index * sizeof value, sizeof value);
+  return value;
+}
+
+double load_double(const Lease& lease, std::uint64_t index) noexcept {
+  double value;
+  std::memcpy(&value, lease.data() + index * sizeof value, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+DenseRows::DenseRows(const storage::MatrixFile& matrix, std::shared_ptr<const std::vector<std::uint64_t>> checksums,
+                     PageBudget& budget, bool unit_norm)
+    : matrix_(&matrix),
+      unit_norm_(unit_norm),
+      rows_(matrix.container(), *matrix.section(storage::SectionKind::kRows), checksums, budget) {
+  if (matrix.element_type() == ElementType::kI8)
+    scales_.emplace(matrix.container(), *matrix.section(storage::SectionKind::kRowScales), checksums, budget);
+  const storage::SectionEntry* norms = matrix.section(storage::SectionKind::kRowNorms);
+  if (unit_norm && norms != nullptr) norms_.emplace(matrix.container(), *norms, checksums, budget);
+}
+
+DenseRows::Window DenseRows::window(std::uint64_t first_row, std::uint64_t rows) {
+  Window window;
+  window.type_ = matrix_->element_type();
+  window.unit_norm_ = unit_norm_;
+  window.columns_ = static_cast<std::size_t>(matrix_->columns());
+  window.stride_bytes_ = static_cast<std::size_t>(matrix_->row_stride_bytes());
+  window.rows_ = rows_.lease(first_row * window.stride_bytes_, rows * window.stride_bytes_);
+  if (scales_) window.scales_ = scales_->lease(first_row * sizeof(float), rows * sizeof(float));
+  if (norms_) window.norms_ = norms_->lease(first_row * sizeof(double), rows * sizeof(double));
+  window.has_norms_ = norms_.has_value();
+  return window;
+}
+
+void DenseRows::prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+  rows_.prefetch(first_row * matrix_->row_stride_bytes(), rows * matrix_->row_stride_bytes());
+}
+
+const float* DenseRows::Window::direct(std::uint64_t row_in_window) const noexcept {
+  if (type_ != ElementType::kF32 || unit_norm_) return nullptr;
+  return reinterpret_cast<const float*>(rows_.data() + row_in_window * stride_bytes_);
+}
+
+void DenseRows::Window::decode(std::uint64_t row_in_window, float* values) const noexcept {
+  const float scale = type_ == ElementType::kI8 ? load_float(scales_, row_in_window) : 1.0f;
+  storage::decode_row(type_, rows_.data() + row_in_window * stride_bytes_, columns_, scale, values);
+  if (!unit_norm_) return;
+  const double norm = has_norms_ ? load_double(norms_, row_in_window) : row_norm(values, columns_);
+  const double inverse = inverse_norm(norm);
+  for (std::size_t c = 0; c < columns_; ++c) values[c] = unit_value(values[c], inverse);
+}
+
+}  // namespace simtile

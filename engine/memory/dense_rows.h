@@ -1,0 +1,53 @@
+// Windows of a dense matrix's rows as f32: leased from the file, decoded and scaled to norm one as they are asked for.
+//
+// Threads: window() may be called from several threads at once; a Window belongs to one thread at a time.
+// Lifetime: the MatrixFile and the PageBudget must outlive the DenseRows, and it its windows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/memory/lease.h"
+#include "engine/storage/matrix_file.h"
+
+namespace simtile {
+
+class DenseRows {
+ public:
+  // `unit_norm`: rows are scaled to norm one, as a cosine wants them.
+  DenseRows(const storage::MatrixFile& matrix, std::shared_ptr<const std::vector<std::uint64_t>> checksums,
+            PageBudget& budget, bool unit_norm);
+
+  class Window {
+   public:
+    // The rows as they lie in the file, when that is what is wanted (f32, not scaled); else null.
+    const float* direct(std::uint64_t row_in_window) const noexcept;
+    std::size_t direct_stride() const noexcept { return stride_bytes_ / sizeof(float); }
+    void decode(std::uint64_t row_in_window, float* values) const noexcept;
+
+   private:
+    friend class DenseRows;
+    ElementType type_ = ElementType::kF32;
+    bool unit_norm_ = false;
+    std::size_t columns_ = 0;
+    std::size_t stride_bytes_ = 0;
+    Lease rows_;
+    Lease scales_;
+    Lease norms_;
+    bool has_norms_ = false;
+  };
+
+  Window window(std::uint64_t first_row, std::uint64_t rows);
+  void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
+
+ private:
+  const storage::MatrixFile* matrix_;
+  bool unit_norm_;
+  LeasedSection rows_;
+  std::optional<LeasedSection> scales_;
+  std::optional<LeasedSection> norms_;
+};
+
+}  // namespace simtile

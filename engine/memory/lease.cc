@@ -1,0 +1,114 @@
+#include "engine/memory/lease.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/checked.h"
+#include "simtile/byte_size.h"
+#include "simtile/error.h"
+
+namespace simtile {
+
+using storage::ContainerFile;
+using storage::kBlockBytes;
+
+void PageBudget::charge(std::uint64_t bytes) {
+  const std::uint64_t used = used_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (used <= limit_bytes_) return;
+  release(bytes);
+  throw Error(ErrorCode::kBudgetTooSmall, "the page budget of " + format_byte_size(limit_bytes_) +
+                                              " would be overdrawn to " + format_byte_size(used) +
+                                              "; give a larger --budget");
+}
+
+BudgetedMemory::BudgetedMemory(PageBudget& budget, std::uint64_t bytes) {
+  budget.charge(bytes);
+  try {
+    memory_ = os::Mapping::anonymous(bytes);
+  } catch (...) {
+    budget.release(bytes);
+    throw;
+  }
+  budget_ = &budget;
+}
+
+BudgetedMemory::BudgetedMemory(BudgetedMemory&& other) noexcept
+    : budget_(std::exchange(other.budget_, nullptr)), memory_(std::move(other.memory_)) {}
+
+BudgetedMemory& BudgetedMemory::operator=(BudgetedMemory&& other) noexcept {
+  std::swap(budget_, other.budget_);
+  std::swap(memory_, other.memory_);
+  return *this;
+}
+
+BudgetedMemory::~BudgetedMemory() {
+  if (budget_ != nullptr) budget_->release(memory_.size());
+}
+
+Lease::Lease(Lease&& other) noexcept
+    : budget_(std::exchange(other.budget_, nullptr)), mapping_(std::move(other.mapping_)), skip_(other.skip_) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+  std::swap(budget_, other.budget_);
+  std::swap(mapping_, other.mapping_);
+  std::swap(skip_, other.skip_);
+  return *this;
+}
+
+Lease::~Lease() {
+  const std::uint64_t bytes = mapping_.size();
+  mapping_.reset();
+  if (budget_ != nullptr) budget_->release(bytes);
+}
+
+LeasedSection::LeasedSection(const ContainerFile& container, const storage::SectionEntry& section,
+                             std::shared_ptr<const std::vector<std::uint64_t>> checksums, PageBudget& budget)
+    : container_(&container),
+      section_(&section),
+      checksums_(std::move(checksums)),
+      budget_(&budget),
+      block_checked_(static_cast<std::size_t>(ContainerFile::block_count(section))) {}
+
+std::uint64_t LeasedSection::lease_cost_bytes(std::uint64_t bytes) noexcept {
+  return round_up(bytes, kBlockBytes) + kBlockBytes;
+}
+
+Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
+  Lease lease;
+  if (bytes == 0) return lease;
+  const std::uint64_t first_block = offset / kBlockBytes;
+  const std::uint64_t begin = first_block * kBlockBytes;
+  const std::uint64_t end = std::min(round_up(offset + bytes, kBlockBytes), ContainerFile::padded_bytes(*section_));
+  budget_->charge(end - begin);
+  try {
+    lease.mapping_ =
+        os::Mapping::map_file(container_->file(), section_->offset + begin, static_cast<std::size_t>(end - begin));
+    lease.mapping_.populate();
+    lease.skip_ = static_cast<std::size_t>(offset - begin);
+    check_blocks(first_block, {lease.mapping_.data(), lease.mapping_.size()});
+  } catch (...) {
+    lease.mapping_.reset();
+    budget_->release(end - begin);
+    throw;
+  }
+  lease.budget_ = budget_;
+  return lease;
+}
+
+void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  container_->file().advise_will_need(section_->offset + offset, bytes);
+}
+
+// Two threads may check the same block at once; both come to the same answer.
+void LeasedSection::check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped) {
+  for (std::uint64_t block = first_block; !mapped.empty(); ++block) {
+    const auto bytes = mapped.first(std::min<std::size_t>(kBlockBytes, mapped.size()));
+    mapped = mapped.subspan(bytes.size());
+    std::atomic<std::uint8_t>& checked = block_checked_[static_cast<std::size_t>(block)];
+    if (checked.load(std::memory_order_relaxed) != 0) continue;
+    container_->check_block(*section_, block, bytes, (*checksums_)[section_->first_block + block]);
+    checked.store(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace simtile

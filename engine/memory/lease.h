@@ -1,0 +1,102 @@
+// The only door to a matrix's bytes: a lease maps a window of one section, counts it against the page budget for as
+// long as it lives, and has checked every block that it shows.
+//
+// Why windows: page tables and resident pages stay bounded however large the file is, and what the budget counts is
+// what the kernel counts. Windows are widened to whole checksum blocks, so that a block is always checked whole; a
+// block is checked the first time this job maps it.
+//
+// Threads: lease() may be called from several threads at once; a Lease belongs to one thread at a time.
+// Lifetime: the PageBudget and the file must outlive the section, the section its leases.
+// Errors: Error(kCorrupt) names the damaged block; Error(kIo) when the system refuses; Error(kBudgetTooSmall) when the
+// budget is overdrawn, which is a bug in the plan.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/base/os.h"
+#include "engine/storage/container_file.h"
+
+namespace simtile {
+
+// Counts the bytes that a job holds. A plan that stays within its limit never sees a refusal.
+class PageBudget {
+ public:
+  explicit PageBudget(std::uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
+  PageBudget(const PageBudget&) = delete;
+  PageBudget& operator=(const PageBudget&) = delete;
+
+  void charge(std::uint64_t bytes);
+  void release(std::uint64_t bytes) noexcept { used_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+  std::uint64_t used_bytes() const noexcept { return used_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  const std::uint64_t limit_bytes_;
+  std::atomic<std::uint64_t> used_bytes_{0};
+};
+
+// Zeroed memory that counts against the budget while it lives.
+class BudgetedMemory {
+ public:
+  BudgetedMemory() = default;
+  BudgetedMemory(PageBudget& budget, std::uint64_t bytes);
+  BudgetedMemory(BudgetedMemory&& other) noexcept;
+  BudgetedMemory& operator=(BudgetedMemory&& other) noexcept;
+  ~BudgetedMemory();
+
+  template <typename T>
+  T* as() const noexcept {
+    return reinterpret_cast<T*>(memory_.data());
+  }
+  std::uint64_t bytes() const noexcept { return memory_.size(); }
+
+ private:
+  PageBudget* budget_ = nullptr;
+  os::Mapping memory_;
+};
+
+class Lease {
+ public:
+  Lease() = default;
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease();
+
+  // The first byte that was asked for.
+  const std::byte* data() const noexcept { return mapping_.data() + skip_; }
+
+ private:
+  friend class LeasedSection;
+  PageBudget* budget_ = nullptr;
+  os::Mapping mapping_;
+  std::size_t skip_ = 0;
+};
+
+class LeasedSection {
+ public:
+  // `checksums` is the file's whole table (ContainerFile::load_checksums).
+  LeasedSection(const storage::ContainerFile& container, const storage::SectionEntry& section,
+                std::shared_ptr<const std::vector<std::uint64_t>> checksums, PageBudget& budget);
+
+  // Maps [offset, offset + bytes) of the section, which must lie within it.
+  Lease lease(std::uint64_t offset, std::uint64_t bytes);
+  // Asks the kernel to bring that range into the page cache.
+  void prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept;
+
+  // The most that a lease of so many bytes can count.
+  static std::uint64_t lease_cost_bytes(std::uint64_t bytes) noexcept;
+
+ private:
+  void check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped);
+
+  const storage::ContainerFile* container_;
+  const storage::SectionEntry* section_;
+  std::shared_ptr<const std::vector<std::uint64_t>> checksums_;
+  PageBudget* budget_;
+  std::vector<std::atomic<std::uint8_t>> block_checked_;
+};
+
+}  // namespace simtile

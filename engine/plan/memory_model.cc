@@ -1,0 +1,75 @@
+#include "engine/plan/memory_model.h"
+
+#include <algorithm>
+
+#include "engine/base/checked.h"
+#include "engine/kernels/tile_kernel.h"
+#include "engine/memory/lease.h"
+#include "engine/topk/reservoirs.h"
+
+namespace simtile::plan {
+namespace {
+
+constexpr std::uint64_t kLeastSurvivors = 16 * 1024;
+
+// Leases of a window of rows: their bytes, and beside them scales and norms (dense) or row starts, columns and values.
+std::uint64_t window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
+  return LeasedSection::lease_cost_bytes(most_window_bytes(shape, rows)) +
+         3 * LeasedSection::lease_cost_bytes((rows + 1) * 8);
+}
+
+std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexcept {
+  return topk::Reservoirs::cost_bytes(rows, capacity) + 3 * 4096;
+}
+
+}  // namespace
+
+std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept {
+  return std::max<std::uint64_t>(kLeastSurvivors, shapes.query_width * plan.tile_columns) + kernels::kSurvivorSlack;
+}
+
+std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
+  const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
+  const std::uint64_t survivors = survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t));
+  const std::uint64_t thresholds = (columns + shapes.query_width) * sizeof(float);
+  const std::uint64_t column_state = plan.resident || !shapes.self_join
+                                         ? 0
+                                         : reservoir_bytes(plan.tile_columns, plan.reservoir_capacity) +
+                                               topk::Bounds::cost_bytes(plan.tile_columns) +
+                                               plan.kept * kSpillEntryBytes + 4096;
+  if (shapes.sparse)
+    return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * 4096;
+  const std::uint64_t panels = columns * shapes.dims * sizeof(float);
+  const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
+  const std::uint64_t partial = shapes.query_width * columns * sizeof(float);
+  return panels + scratch + partial + survivors + thresholds + column_state + 8 * 4096;
+}
+
+std::uint64_t packing_rows(const Shapes& shapes) noexcept {
+  const std::uint64_t bytes = std::max<std::uint64_t>(1, shapes.query.most_bytes);
+  const std::uint64_t rows = std::clamp<std::uint64_t>((256 * 1024) / bytes, 1, 4096);
+  return round_up(rows, shapes.query_width);
+}
+
+std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
+  if (shapes.sparse) {
+    // Postings: value and row for each non-zero (8 bytes, as in the file), and a start for each column.
+    return most_window_bytes(shapes.query, plan.stripe_rows) +
+           std::max(shapes.dims + 2, plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * 4096;
+  }
+  return round_up(plan.stripe_rows, shapes.query_width) * shapes.dims * sizeof(float) + 4096;
+}
+
+std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }
+
+std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
+  const std::uint64_t state_rows = plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows);
+  const std::uint64_t bounds =
+      topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;
+  return shapes.fixed_bytes + bounds + reservoir_bytes(state_rows, plan.reservoir_capacity) + plan.spill_bytes +
+         stripes_in_flight(plan) * stripe_bytes(shapes, plan) + window_bytes(shapes.query, packing_rows(shapes)) +
+         shapes.threads * workspace_bytes(shapes, plan) +
+         plan.tiles_in_flight * window_bytes(shapes.base, plan.tile_columns);
+}
+
+}  // namespace simtile::plan

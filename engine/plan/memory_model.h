@@ -1,0 +1,28 @@
+// What a plan holds in memory, term by term: the same figures that the job's allocations are made from.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::plan {
+
+// The spill's buffers, from comfortable to the least that works.
+inline constexpr std::uint64_t kSpillBytes[] = {std::uint64_t{64} << 20, std::uint64_t{16} << 20,
+                                                std::uint64_t{6} << 20, std::uint64_t{2} << 20};
+inline constexpr std::uint64_t kSpillEntryBytes = 12;
+
+// Survivors that a worker collects before it takes locks to hand them on.
+std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept;
+// One worker's buffers.
+std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
+// A stripe's packed rows (dense) or postings (sparse).
+std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
+// Rows are leased in pieces of so many while a stripe is packed.
+std::uint64_t packing_rows(const Shapes& shapes) noexcept;
+// Stripes whose packed rows exist at once: the next one is packed while the last tiles of the one before it run.
+std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept;
+
+std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
+
+}  // namespace simtile::plan

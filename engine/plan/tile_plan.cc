@@ -1,0 +1,211 @@
+#include "engine/plan/tile_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "engine/base/checked.h"
+#include "engine/memory/lease.h"
+#include "engine/plan/memory_model.h"
+#include "engine/topk/candidate_key.h"
+#include "simtile/byte_size.h"
+#include "simtile/error.h"
+
+namespace simtile::plan {
+namespace {
+
+// A packed tile should stay in half of a 1 MiB second-level cache while the stripe streams past it.
+constexpr std::uint64_t kTileBytes = 512 * 1024;
+constexpr std::uint64_t kMaxTileColumns = 2048;
+// Beyond this many rows a stripe gains nothing: packing a base row is already lost among its scores.
+constexpr std::uint64_t kPreferredStripeRows = 2048;
+// When the state does not fit, each stripe reads the rest of the base again: larger stripes read less.
+constexpr std::uint64_t kLargestStripeRows = 16384;
+constexpr std::uint64_t kSmallestStripeRows = 64;
+// So many stripes, where there are rows enough, keep resumption fine-grained and the last tiles small.
+constexpr std::uint64_t kWantedStripes = 24;
+
+void check_shapes(const Shapes& shapes) {
+  if (shapes.top_k == 0) throw Error(ErrorCode::kInvalidArgument, "top-k is 0; ask for at least one neighbour");
+  if (std::max(shapes.query_rows, shapes.base_rows) >= topk::kMaxRows)
+    throw Error(ErrorCode::kInvalidArgument,
+                "a job takes at most 4294967294 rows on each side; split the matrix and merge the results");
+}
+
+std::uint64_t kept_neighbours(const Shapes& shapes) {
+  const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
+  return std::max<std::uint64_t>(1, std::min(shapes.top_k, others));
+}
+
+// Twice K spreads a selection over K arrivals; small K gets room enough that selections stay rare.
+std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept, 22, 512); }
+std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
+
+std::uint64_t preferred_columns(const Shapes& shapes) {
+  const std::uint64_t row_bytes = shapes.sparse ? shapes.base.bytes_on_average : shapes.dims * sizeof(float);
+  const std::uint64_t fitting = kTileBytes / std::max<std::uint64_t>(1, row_bytes);
+  const std::uint64_t all = round_up(shapes.base_rows, shapes.base_width);
+  const std::uint64_t columns = fitting / shapes.base_width * shapes.base_width;
+  // Two panels at least, so that a query panel is used twice for each time it is loaded.
+  return std::min(all, std::clamp<std::uint64_t>(columns, 2 * shapes.base_width,
+                                                 kMaxTileColumns / shapes.base_width * shapes.base_width));
+}
+
+std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
+  const std::uint64_t wanted =
+      std::clamp(divide_up(shapes.query_rows, kWantedStripes), std::uint64_t{512}, kPreferredStripeRows);
+  return round_up(std::min(wanted, shapes.query_rows), shapes.query_width);
+}
+
+// Fills in stripe_rows with the most, up to `most`, that fits; false when not even the least does.
+bool fit_stripe(const Shapes& shapes, std::uint64_t budget, std::uint64_t most, TilePlan& plan) {
+  const std::uint64_t least = round_up(std::min(kSmallestStripeRows, shapes.query_rows), shapes.query_width);
+  std::uint64_t low = least;
+  std::uint64_t high = std::max(most, least);
+  plan.stripe_rows = low;
+  if (planned_bytes(shapes, plan) > budget) return false;
+  while (low < high) {  // the largest multiple of query_width in [low, high] that fits
+    const std::uint64_t middle = low + round_up((high - low + 1) / 2, shapes.query_width);
+    plan.stripe_rows = std::min(middle, high);
+    if (planned_bytes(shapes, plan) <= budget)
+      low = plan.stripe_rows;
+    else
+      high = plan.stripe_rows - shapes.query_width;
+  }
+  plan.stripe_rows = low;
+  return true;
+}
+
+// Candidate plans in order of preference; the first that fits is taken.
+bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
+  plan.kept = kept_neighbours(shapes);
+  plan.tiles_in_flight = shapes.threads + 1;
+  const std::uint64_t columns = preferred_columns(shapes);
+  const std::uint64_t stripe = preferred_stripe_rows(shapes);
+  const std::uint64_t largest = round_up(std::min(kLargestStripeRows, shapes.query_rows), shapes.query_width);
+
+  plan.resident = true;
+  plan.spill_bytes = 0;
+  plan.tile_columns = columns;
+  for (const std::uint64_t capacity : {preferred_capacity(plan.kept), least_capacity(plan.kept)}) {
+    plan.reservoir_capacity = capacity;
+    // A resident plan with stripes too small to amortise packing is worse than spilling.
+    if (fit_stripe(shapes, budget, stripe, plan) &&
+        (plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512) || shapes.query_rows <= plan.stripe_rows))
+      return true;
+  }
+
+  plan.resident = false;
+  for (std::uint64_t spill : kSpillBytes) {
+    plan.spill_bytes = shapes.self_join ? spill : 0;
+    plan.reservoir_capacity = preferred_capacity(plan.kept);
+    if (fit_stripe(shapes, budget, largest, plan) && plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512))
+      return true;
+  }
+  plan.reservoir_capacity = least_capacity(plan.kept);
+  for (plan.tile_columns = columns;; plan.tile_columns -= shapes.base_width) {
+    if (fit_stripe(shapes, budget, largest, plan)) return true;
+    if (plan.tile_columns <= shapes.base_width) return false;
+  }
+}
+
+}  // namespace
+
+std::uint64_t smallest_budget(const Shapes& shapes) {
+  check_shapes(shapes);
+  TilePlan plan;
+  plan.kept = kept_neighbours(shapes);
+  plan.tiles_in_flight = shapes.threads + 1;
+  plan.resident = false;
+  plan.spill_bytes = shapes.self_join ? kSpillBytes[std::size(kSpillBytes) - 1] : 0;
+  plan.reservoir_capacity = least_capacity(plan.kept);
+  plan.tile_columns = std::min<std::uint64_t>(preferred_columns(shapes), shapes.base_width);
+  plan.stripe_rows = round_up(std::min(kSmallestStripeRows, shapes.query_rows), shapes.query_width);
+  const std::uint64_t windowed = planned_bytes(shapes, plan);
+  plan.resident = true;
+  plan.spill_bytes = 0;
+  return std::min(windowed, shapes.query_rows <= plan.stripe_rows ? planned_bytes(shapes, plan) : windowed);
+}
+
+TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes) {
+  const std::uint64_t smallest = smallest_budget(shapes);
+  TilePlan plan;
+  if (budget_bytes < smallest || !find_plan(shapes, budget_bytes, plan))
+    throw Error(ErrorCode::kBudgetTooSmall, "a budget of " + format_byte_size(budget_bytes) +
+                                                " is too small for this job; the smallest that works is " +
+                                                std::to_string(divide_up(smallest, 1 << 20)) + "MiB (--budget " +
+                                                std::to_string(divide_up(smallest, 1 << 20)) + "MiB)");
+  plan.smallest_bytes = smallest;
+  plan.planned_bytes = planned_bytes(shapes, plan);
+  return plan;
+}
+
+std::uint64_t most_window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
+  std::uint64_t product = 0;
+  if (multiply_overflows(rows, shape.most_bytes, &product)) return shape.total_bytes;
+  return std::min(product, shape.total_bytes);
+}
+
+TileCursor::TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row)
+    : query_rows_(shapes.query_rows),
+      base_rows_(shapes.base_rows),
+      stripe_rows_(plan.stripe_rows),
+      tile_columns_(plan.tile_columns),
+      self_join_(shapes.self_join) {
+  begin_stripe(first_query_row);
+}
+
+void TileCursor::begin_stripe(std::uint64_t query_begin) noexcept {
+  tile_.query_begin = query_begin;
+  tile_.query_end = std::min(query_begin + stripe_rows_, query_rows_);
+  tile_.first_of_stripe = true;
+  set_columns(self_join_ ? query_begin : 0);
+}
+
+void TileCursor::set_columns(std::uint64_t base_begin) noexcept {
+  tile_.base_begin = base_begin;
+  tile_.base_end = std::min(base_begin + tile_columns_, base_rows_);
+  tile_.last_of_stripe = tile_.base_end == base_rows_;
+}
+
+void TileCursor::advance() noexcept {
+  if (tile_.last_of_stripe) {
+    ++tile_.stripe;
+    begin_stripe(tile_.query_end);
+  } else {
+    tile_.first_of_stripe = false;
+    set_columns(tile_.base_end);
+  }
+}
+
+std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept {
+  const std::uint64_t rows = end - begin;
+  if (!shapes.self_join) return rows * shapes.base_rows;
+  // Row i meets the base_rows - 1 - i rows behind it. The sum is rows * twice_mean / 2; exactly one factor is even.
+  const std::uint64_t twice_mean = 2 * shapes.base_rows - 1 - begin - end;
+  return rows % 2 == 0 ? rows / 2 * twice_mean : rows * (twice_mean / 2);
+}
+
+Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row) {
+  Work work;
+  const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
+  work.pairs_total = shapes.query_rows * others;
+  work.pairs_scored = pairs_of_rows(shapes, first_query_row, shapes.query_rows);
+  for (std::uint64_t row = first_query_row; row < shapes.query_rows; row += plan.stripe_rows) {
+    const std::uint64_t columns = shapes.base_rows - (shapes.self_join ? row : 0);
+    ++work.stripes;
+    work.tiles += divide_up(columns, plan.tile_columns);
+    work.bytes_read += columns * shapes.base.bytes_on_average +
+                       (std::min(row + plan.stripe_rows, shapes.query_rows) - row) * shapes.query.bytes_on_average;
+  }
+  if (!plan.resident && shapes.self_join) {
+    // In random order the n-th arrival enters a top K with probability K / n.
+    const auto kept = static_cast<double>(plan.kept);
+    const double arrivals = kept * (1.0 + std::log(std::max(1.0, static_cast<double>(others) / kept)));
+    const double entries = static_cast<double>(shapes.query_rows - first_query_row) * arrivals;
+    work.bytes_spilled = static_cast<std::uint64_t>(entries * static_cast<double>(kSpillEntryBytes));
+  }
+  return work;
+}
+
+}  // namespace simtile::plan

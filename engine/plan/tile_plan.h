@@ -1,0 +1,103 @@
+// The plan: from shapes and a page budget to an ordered list of tiles and what they will cost. Pure functions, no I/O;
+// nothing else decides what is read when, or how much memory a job may hold.
+//
+// Query rows are cut into *stripes*; a stripe's rows are packed once and stay resident while base rows stream past in
+// *tiles* of as many columns as fit, packed, in a core's own cache. In a self-join a stripe meets only the rows from
+// its own first row on: each pair is scored once, and the score feeds both rows.
+//
+//            base rows ->                      stripe 0:  tiles (0,0) (0,1) (0,2) ...
+//   query    [ \ 0,0 | 0,1 | 0,2 | ... ]       stripe 1:        tiles (1,1) (1,2) ...
+//   rows     [       \ 1,1 | 1,2 | ... ]       Once stripe s is through, its rows are final: every earlier stripe has
+//    |       [             \ 2,2 | ... ]       met them as base rows, and they have met every later row.
+//    v
+// The top-K state of all query rows is resident when the budget allows. Otherwise only the running stripe's is, and
+// what a self-join's tiles find for later rows goes to disk (join/spill.h).
+#pragma once
+
+#include <cstdint>
+
+namespace simtile::plan {
+
+// What rows take in the file. Dense rows are all alike; sparse ones are bounded by the longest and by all together.
+struct RowShape {
+  std::uint64_t bytes_on_average = 0;
+  std::uint64_t most_bytes = 0;  // of one row
+  std::uint64_t total_bytes = 0;
+};
+
+struct Shapes {
+  std::uint64_t query_rows = 0;
+  std::uint64_t base_rows = 0;
+  std::uint64_t dims = 0;
+  bool self_join = false;
+  std::uint64_t top_k = 0;
+  std::uint32_t threads = 1;
+  std::uint32_t query_width = 1;  // the kernel's panel widths
+  std::uint32_t base_width = 1;
+  RowShape base;
+  RowShape query;
+  bool sparse = false;
+  // What does not depend on the plan: the process before the job, threads, checksum tables, output buffers.
+  std::uint64_t fixed_bytes = 0;
+};
+
+struct TilePlan {
+  std::uint64_t stripe_rows = 0;
+  std::uint64_t tile_columns = 0;
+  std::uint64_t reservoir_capacity = 0;
+  std::uint64_t kept = 0;         // min(top_k, rows a row can have as neighbours)
+  bool resident = true;           // the top-K state of all query rows stays in memory
+  std::uint64_t spill_bytes = 0;  // buffers of the spill, when there is one
+  std::uint32_t tiles_in_flight = 1;
+  std::uint64_t planned_bytes = 0;   // all that the job will hold, Shapes::fixed_bytes included
+  std::uint64_t smallest_bytes = 0;  // the smallest budget for which make_plan succeeds
+};
+
+// The best plan within budget_bytes. Throws Error(kBudgetTooSmall) naming the smallest budget that works, and
+// Error(kInvalidArgument) for shapes that no job can have.
+TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes);
+std::uint64_t smallest_budget(const Shapes& shapes);
+
+struct Tile {
+  std::uint64_t stripe = 0;
+  std::uint64_t query_begin = 0, query_end = 0;
+  std::uint64_t base_begin = 0, base_end = 0;
+  bool first_of_stripe = false;
+  bool last_of_stripe = false;
+};
+
+// The most that `rows` consecutive rows can take in the file.
+std::uint64_t most_window_bytes(const RowShape& shape, std::uint64_t rows) noexcept;
+
+// Walks the tiles in plan order, stripe by stripe, from a query row on.
+class TileCursor {
+ public:
+  TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row = 0);
+  bool at_end() const noexcept { return tile_.query_begin >= query_rows_; }
+  const Tile& tile() const noexcept { return tile_; }
+  void advance() noexcept;
+
+ private:
+  void begin_stripe(std::uint64_t query_begin) noexcept;
+  void set_columns(std::uint64_t base_begin) noexcept;
+
+  std::uint64_t query_rows_, base_rows_, stripe_rows_, tile_columns_;
+  bool self_join_;
+  Tile tile_;
+};
+
+struct Work {
+  std::uint64_t stripes = 0, tiles = 0;
+  std::uint64_t pairs_total = 0;   // the answer is drawn from
+  std::uint64_t pairs_scored = 0;  // computed
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_spilled = 0;  // an estimate: of candidates that arrive in random order
+};
+
+// What remains from first_query_row on.
+Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row = 0);
+
+// Pairs that a self-join or search scores for query rows [begin, end).
+std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept;
+
+}  // namespace simtile::plan
