@@ -44,7 +44,6 @@ class Run {
  private:
   void restore();
   void compute();
-  void after_segment();
   void write_finished_rows();
   void checkpoint();
   std::uint64_t merge();
@@ -112,15 +111,18 @@ void Run::compute() {
                     }};
   pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, state_, done_.rows_done);
   const auto checkpoint_due = [this] {
+    if (options_.checkpoint_seconds <= 0.0) return true;
     const double wait = std::max(options_.checkpoint_seconds, checkpoint_cost_seconds_ / kCheckpointShare);
     return seconds_since(last_checkpoint_) >= wait;
   };
   while (!pipeline_->at_end()) {
     pipeline_->run_segment(checkpoint_due);
-    if (pipeline_->stopped())
+    if (pipeline_->stopped()) {
+      checkpoint();
       throw Error(ErrorCode::kInterrupted, "interrupted after " + std::to_string(done_.rows_done) + " of " +
                                                std::to_string(prepared_.shapes.query_rows) +
                                                " rows were put by; run the same command again to go on from there");
+    }
     if (!state_.is_resident()) write_finished_rows();
     if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
   }
@@ -138,18 +140,21 @@ void Run::write_finished_rows() {
   bytes_written_ += writer.bytes();
 }
 
+// Puts by all that is known of rows that are not final. When a job is stopped in the middle of a stripe, that includes
+// pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job goes on.
 void Run::checkpoint() {
   const auto start = Clock::now();
   write_finished_rows();
-  if (Spill* spill = state_.spill_store()) {
-    spill->flush_durably();
-    done_.candidates = spill->runs();
-  } else if (prepared_.shapes.self_join) {
+  if (prepared_.shapes.self_join) {
     RunWriter writer(folder_.path(), folder_.next_serial(), folder_.job_identity());
-    for (std::uint64_t row = done_.rows_done; row < prepared_.shapes.query_rows; ++row)
+    for (std::uint64_t row = std::max(done_.rows_done, state_.held_begin()); row < state_.held_end(); ++row)
       for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
     done_.candidates = {writer.finish(true)};
     bytes_written_ += writer.bytes();
+  }
+  if (Spill* spill = state_.spill_store()) {
+    spill->flush_durably();
+    done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
   }
   for (const RunInfo& run : done_.finished) os::File::open_for_reading(run_path(folder_.path(), run.serial)).sync();
   folder_.publish(done_);

@@ -1,31 +1,10 @@
 #include "engine/join/spill.h"
 
 #include <algorithm>
-#include <queue>
+
+#include "engine/join/run_merge.h"
 
 namespace simtile::join {
-namespace {
-
-// Gives the entries of all readers in order, from `first_row` on.
-template <typename Take>
-void merge(std::vector<RunReader>& readers, std::uint64_t first_row, Take take) {
-  const auto later = [&](std::size_t a, std::size_t b) { return readers[b].entry() < readers[a].entry(); };
-  std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(later)> heads(later);
-  for (std::size_t i = 0; i < readers.size(); ++i) {
-    readers[i].seek(first_row);
-    if (!readers[i].at_end()) heads.push(i);
-  }
-  while (!heads.empty()) {
-    const std::size_t i = heads.top();
-    heads.pop();
-    take(readers[i].entry());
-    readers[i].advance();
-    if (!readers[i].at_end()) heads.push(i);
-  }
-}
-
-}  // namespace
-
 Spill::Spill(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes, std::uint64_t kept,
              topk::Bounds& bounds)
     : folder_(&folder), kept_(kept), bounds_(&bounds) {
@@ -46,9 +25,10 @@ void Spill::add(std::span<const RunEntry> entries) {
 }
 
 // Merging them is what gives their rows bounds again.
-void Spill::adopt(std::vector<RunInfo> runs) {
+void Spill::adopt(std::vector<RunInfo> runs, std::uint64_t rows_done) {
   runs_ = std::move(runs);
-  if (!runs_.empty()) merge_runs();
+  rows_passed_ = rows_done;
+  if (!runs_.empty()) compact(rows_done);
 }
 
 void Spill::write_buffer(bool durable) {
@@ -59,16 +39,15 @@ void Spill::write_buffer(bool durable) {
   runs_.push_back(writer.finish(durable));
   bytes_written_ += writer.bytes();
   used_ = 0;
-  if (runs_.size() >= kFanIn) merge_runs();
+  if (runs_.size() >= kFanIn) compact(topk::kMaxRows);
 }
 
-void Spill::merge_runs() {
-  std::vector<RunReader> readers;
-  for (const RunInfo& run : runs_) readers.emplace_back(folder_->path(), run, folder_->job_identity());
+void Spill::compact(std::uint64_t partners_below) {
   RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
   std::uint64_t row = UINT64_MAX;
   std::uint64_t in_row = 0;
-  merge(readers, rows_passed_, [&](const RunEntry& entry) {
+  merge_runs(folder_->path(), runs_, folder_->job_identity(), rows_passed_, [&](const RunEntry& entry) {
+    if (topk::key_row(entry.key()) >= partners_below) return;
     in_row = entry.row == row ? in_row + 1 : 1;
     row = entry.row;
     if (in_row > kept_) return;

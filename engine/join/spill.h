@@ -31,8 +31,9 @@ class Spill {
   Spill(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes, std::uint64_t kept, topk::Bounds& bounds);
 
   void add(std::span<const RunEntry> entries);
-  // Takes over runs that an earlier process left.
-  void adopt(std::vector<RunInfo> runs);
+  // Takes over runs that an earlier process left when the rows below rows_done were done. What it found in a stripe
+  // that was under way is dropped: that stripe is scored again.
+  void adopt(std::vector<RunInfo> runs, std::uint64_t rows_done);
 
   // Gives every entry of rows [begin, end) to `take` and forgets all rows below `end`.
   void load(std::uint64_t begin, std::uint64_t end, const std::function<void(std::uint64_t row, topk::Key)>& take);
@@ -45,7 +46,8 @@ class Spill {
  private:
   static constexpr std::size_t kFanIn = 16;
   void write_buffer(bool durable);
-  void merge_runs();
+  // Merges all runs into one, without the pairs with rows from partners_below on.
+  void compact(std::uint64_t partners_below);
 
   WorkFolder* folder_;
   std::uint64_t kept_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/join/run_merge.h"
+
 namespace simtile::join {
 
 TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
@@ -27,16 +29,14 @@ void TopKState::begin_stripe(std::uint64_t begin, std::uint64_t end) {
   spill_->load(begin, end, [&](std::uint64_t row, topk::Key key) { reservoirs_.insert(row, key); });
 }
 
-void TopKState::restore(const std::vector<RunInfo>& runs, std::uint64_t first_row) {
+void TopKState::restore(const std::vector<RunInfo>& runs, std::uint64_t rows_done) {
   if (spill_) {
-    spill_->adopt(runs);
+    spill_->adopt(runs, rows_done);
     return;
   }
-  for (const RunInfo& run : runs) {
-    RunReader reader(folder_->path(), run, folder_->job_identity());
-    for (reader.seek(first_row); !reader.at_end(); reader.advance())
-      reservoirs_.insert(reader.entry().row, reader.entry().key());
-  }
+  merge_runs(folder_->path(), runs, folder_->job_identity(), rows_done, [&](const RunEntry& entry) {
+    if (topk::key_row(entry.key()) < rows_done) reservoirs_.insert(entry.row, entry.key());
+  });
 }
 
 }  // namespace simtile::join

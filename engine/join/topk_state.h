@@ -53,8 +53,11 @@ class TopKState {
   // Not resident: takes on the next stripe's rows, with what was spilled for them.
   void begin_stripe(std::uint64_t begin, std::uint64_t end);
   std::span<const topk::Key> sorted(std::uint64_t row) noexcept { return reservoirs_.sorted(row); }
-  // Takes up the candidates that an earlier process left for rows from `first_row` on.
-  void restore(const std::vector<RunInfo>& runs, std::uint64_t first_row);
+  // Rows whose reservoirs are held now.
+  std::uint64_t held_begin() const noexcept { return reservoirs_.first_row(); }
+  std::uint64_t held_end() const noexcept { return reservoirs_.first_row() + reservoirs_.rows(); }
+  // Takes up the candidates that an earlier process left when the rows below rows_done were done: of pairs with those.
+  void restore(const std::vector<RunInfo>& runs, std::uint64_t rows_done);
 
   Spill* spill_store() noexcept { return spill_ ? &*spill_ : nullptr; }
 

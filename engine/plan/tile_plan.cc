@@ -121,10 +121,7 @@ std::uint64_t smallest_budget(const Shapes& shapes) {
   plan.reservoir_capacity = least_capacity(plan.kept);
   plan.tile_columns = std::min<std::uint64_t>(preferred_columns(shapes), shapes.base_width);
   plan.stripe_rows = round_up(std::min(kSmallestStripeRows, shapes.query_rows), shapes.query_width);
-  const std::uint64_t windowed = planned_bytes(shapes, plan);
-  plan.resident = true;
-  plan.spill_bytes = 0;
-  return std::min(windowed, shapes.query_rows <= plan.stripe_rows ? planned_bytes(shapes, plan) : windowed);
+  return planned_bytes(shapes, plan);
 }
 
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes) {

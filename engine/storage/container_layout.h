@@ -33,7 +33,7 @@ enum class SectionKind : std::uint32_t {
   kColumns = 3,           // CSR matrix: u32 for each non-zero, ascending within a row
   kRowStarts = 4,         // CSR matrix: u64, rows + 1
   kRowScales = 5,         // i8 matrix: f32 for each row
-  kRowNorms = 6,          // f64 for each row: Euclidean norm (see kernels/row_norm.h)
+  kRowNorms = 6,          // f64 for each row: Euclidean norm (see storage/row_norm.h)
   kIds = 7,               // u64 for each row, or the bytes of all string ids one after the other
   kIdOffsets = 8,         // string ids: u64, rows + 1: where each id starts in kIds
   kIdIndex = 9,           // IdIndexEntry for each row, ascending

@@ -32,9 +32,15 @@ os::File open_partial(const std::string& partial_path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_path_(path + ".partial") {
+void check_output_path(const std::string& path) {
   if (os::is_directory(path))
     throw Error(ErrorCode::kInvalidArgument, "the output '" + path + "' is a folder; name a file");
+  if (os::is_special_file(path))
+    throw Error(ErrorCode::kInvalidArgument, "the output '" + path + "' is a device or a pipe; name a file");
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_path_(path + ".partial") {
+  check_output_path(path);
   file_ = open_partial(partial_path_);
 }
 

@@ -19,6 +19,9 @@
 
 namespace simtile::storage {
 
+// Throws Error(kInvalidArgument) when `path` names a folder, or a device or pipe, which publishing would replace.
+void check_output_path(const std::string& path);
+
 // A file that appears whole under its name or not at all.
 class AtomicFile {
  public:
@@ -102,7 +105,7 @@ class Spool {
   void copy_to(SectionWriter& section);
 
  private:
-  static constexpr std::size_t kBufferBytes = 256 * 1024;
+  static constexpr std::size_t kBufferBytes = std::size_t{256} * 1024;
   void flush();
   os::File file_;
   std::uint64_t flushed_ = 0;

@@ -29,7 +29,7 @@ class IdWriter {
   void write_sections(ContainerWriter& out);
 
  private:
-  static constexpr std::size_t kChunkEntries = 512 * 1024;
+  static constexpr std::size_t kChunkEntries = std::size_t{512} * 1024;
   void append_bytes(std::span<const std::byte> bytes);
   void spool_chunk();
   void write_index(ContainerWriter& out);

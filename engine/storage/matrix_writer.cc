@@ -37,7 +37,7 @@ const MatrixWriterOptions& checked(const MatrixWriterOptions& options) {
 
 }  // namespace
 
-MatrixWriter::MatrixWriter(const std::string& path, MatrixWriterOptions options)
+MatrixWriter::MatrixWriter(const std::string& path, const MatrixWriterOptions& options)
     : options_(checked(options)),
       path_(path),
       out_(path, kMatrixMagic),

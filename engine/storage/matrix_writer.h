@@ -34,7 +34,7 @@ struct MatrixWriterOptions {
 
 class MatrixWriter {
  public:
-  MatrixWriter(const std::string& path, MatrixWriterOptions options);
+  MatrixWriter(const std::string& path, const MatrixWriterOptions& options);
   MatrixWriter(const MatrixWriter&) = delete;
   MatrixWriter& operator=(const MatrixWriter&) = delete;
 

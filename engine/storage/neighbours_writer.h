@@ -3,7 +3,8 @@
 // can be read alone and its bytes depend on the inputs' content but not on their paths.
 //
 // Order of use: construct, append_row() for every query row in order, finish().
-// Memory: about 2 MiB, plus 8 bytes for each 64 KiB written. Threads: one at a time. Errors: Error(kIo).
+// Memory: about 2 MiB, plus 12 bytes for each of a row's top_k and 8 for each 64 KiB written. Threads: one at a time.
+// Errors: Error(kIo), Error(kCorrupt) when the ids of a matrix are damaged.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,8 @@ namespace simtile::storage {
 
 class NeighboursWriter {
  public:
-  // `base` is null in a self-join. The matrices must outlive the writer. `body` says rows, top_k, columns, metric,
-  // flags and min_score; the writer fills in what comes from the matrices (base_rows, ids, identities).
+  // `base` is null in a self-join. The matrices must outlive the writer. `body` says top_k, metric, flags and
+  // min_score; the writer fills in what comes from the matrices (rows, columns, kinds of ids, identities).
   NeighboursWriter(const std::string& path, const NeighboursBody& body, const MatrixFile& queries,
                    const MatrixFile* base);
   NeighboursWriter(const NeighboursWriter&) = delete;

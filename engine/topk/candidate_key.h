@@ -51,9 +51,9 @@ inline float key_score(bool larger_better, Key key) noexcept {
   return score_of_ascending_bits(larger_better ? ~bits : bits);
 }
 
-// The bound that lets in scores at least as good as min_score, whatever the row.
+// The bound that lets in scores at least as good as min_score, whatever the row (rows are below kMaxRows).
 inline Key bound_of_min_score(bool larger_better, std::optional<float> min_score) noexcept {
-  return min_score ? (make_key(larger_better, *min_score, 0) >> 32 << 32) + (Key{1} << 32) : kNoBound;
+  return min_score ? make_key(larger_better, *min_score, static_cast<std::uint32_t>(kMaxRows)) : kNoBound;
 }
 
 // The bound that lets in `key` itself and all that is better: for a K-th best that is not in a reservoir but on disk,
@@ -69,10 +69,9 @@ inline float closed_threshold(bool larger_better) noexcept {
 // only if the row can be smaller than the bound's own: that spares all the ties of duplicate rows.
 inline float threshold_score(bool larger_better, Key bound, std::uint64_t first_row) noexcept {
   if (bound == kNoBound) return -closed_threshold(larger_better);
-  const Key weakest = first_row < key_row(bound) ? bound : bound - (Key{1} << 32);
-  const float score = key_score(larger_better, weakest);
-  // Better than an infinite score there is nothing.
-  return weakest <= bound && !std::isnan(score) ? score : closed_threshold(larger_better);
+  const float score = key_score(larger_better, bound);
+  // Better than an infinite score there is nothing: the threshold is then that infinity.
+  return first_row < key_row(bound) ? score : std::nextafter(score, closed_threshold(larger_better));
 }
 
 }  // namespace simtile::topk

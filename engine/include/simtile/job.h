@@ -4,8 +4,8 @@
 //   ip      s = fma(a[d], b[d], s)
 //   cosine  the same over the rows scaled to norm one: float(a[d] * (1 / norm)), the product in binary64
 //   l2      t = a[d] - b[d]; s = fma(t, t, s)
-// A dimension that a sparse row does not hold is zero. Equal scores go to the smaller row; a pair whose score is NaN
-// (inner products that overflow) is no neighbour. Threads, budget, instruction set, interruption and resumption never
+// A dimension that a sparse row does not hold is zero. Equal scores go to the smaller row. A sum beyond binary32 is an
+// infinity and counts as one. Threads, budget, instruction set, interruption and resumption never
 // change a bit of the output.
 //
 // Threads: independent jobs may run at once from several threads; each uses its own oneTBB arena.
@@ -43,9 +43,10 @@ struct JobOptions {
   std::uint64_t budget_bytes = 0;  // bounds the whole process; 0: default_budget_bytes()
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
-  std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
-  bool fresh = false;               // forget what an interrupted run left
-  double checkpoint_seconds = 2.0;  // least time between checkpoints: what a killed job may lose, about
+  std::string work_dir;  // runs and journal; empty: "<output>.work", removed when the job is done
+  bool fresh = false;    // forget what an interrupted run left
+  double checkpoint_seconds =
+      2.0;  // least time between checkpoints, what a killed job may lose; 0: at each stripe's end
   std::function<void(const JobProgress&)> progress;  // called from one thread at a time
   const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
 };

@@ -1,0 +1,58 @@
+#include "engine/storage/neighbours_file.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "engine/base/checked.h"
+#include "engine/storage/id_table.h"
+#include "simtile/error.h"
+
+namespace simtile::storage {
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+  throw Error(ErrorCode::kCorrupt, "'" + path + "' " + why + "; run the join or search again");
+}
+
+}  // namespace
+
+NeighboursFile NeighboursFile::open(const std::string& path) {
+  NeighboursFile neighbours;
+  neighbours.container_ = ContainerFile::open(path, kNeighboursMagic, "neighbours file");
+  std::memcpy(&neighbours.body_, neighbours.container_.header().body, sizeof neighbours.body_);
+  neighbours.check_fields();
+  neighbours.check_sections();
+  return neighbours;
+}
+
+void NeighboursFile::check_fields() const {
+  if (body_.rows == 0 || body_.top_k == 0 || body_.base_rows == 0)
+    refuse(path(), "says it has " + std::to_string(body_.rows) + " rows of " + std::to_string(body_.top_k) +
+                       " neighbours among " + std::to_string(body_.base_rows));
+  if (body_.columns == 0 || body_.columns >= (std::uint64_t{1} << 32))
+    refuse(path(), "says its matrices have " + std::to_string(body_.columns) + " columns");
+  if (to_string(metric()) == "unknown") refuse(path(), "has an unknown metric, " + std::to_string(body_.metric));
+  if ((body_.flags & ~(kNeighboursSelfJoin | kNeighboursMinScore)) != 0 || body_.reserved != 0)
+    refuse(path(), "has unknown flags, " + std::to_string(body_.flags));
+  // Without its flag the field is zero, to the bit: negative zero would give one answer two files.
+  std::uint32_t min_score_bits = 0;
+  std::memcpy(&min_score_bits, &body_.min_score, sizeof min_score_bits);
+  if (min_score().has_value() ? std::isnan(body_.min_score) : min_score_bits != 0)
+    refuse(path(), "has a least score that is no number, or one that nothing uses");
+  if (is_self_join() && (body_.base_rows != body_.rows || body_.base_identity != body_.query_identity ||
+                         stored_base_id_kind() != IdKind::kNone))
+    refuse(path(), "says it is a self-join, but names two different matrices");
+}
+
+void NeighboursFile::check_sections() const {
+  const auto times = [&](std::uint64_t a, std::uint64_t b) {
+    return checked_multiply(a, b, ErrorCode::kCorrupt, "'" + path() + "' neighbours");
+  };
+  const std::uint64_t entries = times(body_.rows, body_.top_k);
+  container_.require_section(SectionKind::kNeighbourRows, times(entries, sizeof(std::uint64_t)));
+  container_.require_section(SectionKind::kNeighbourScores, times(entries, sizeof(float)));
+  check_id_sections(container_, check_id_kind(container_, body_.query_id_kind), kRowIds, body_.rows);
+  check_id_sections(container_, check_id_kind(container_, body_.base_id_kind), kBaseRowIds, body_.base_rows);
+}
+
+}  // namespace simtile::storage

@@ -1,0 +1,198 @@
+// The same bytes whatever the budget, the threads, the kernel, and however often the job was stopped and resumed.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "engine/join/journal.h"
+#include "engine/kernels/tile_kernel.h"
+#include "simtile/error.h"
+#include "simtile/job.h"
+#include "tests/job_oracle.h"
+#include "tests/test_files.h"
+
+namespace simtile::tests {
+namespace {
+
+constexpr std::uint64_t kRows = 9000;
+constexpr std::uint64_t kTopK = 300;  // 9,000 x 600 keys of 8 bytes do not fit in the smaller budget: that one spills
+
+struct Fixture {
+  TempFolder folder;
+  std::string base = folder / "a.emb";
+  std::string queries = folder / "q.emb";
+  Fixture() {
+    write_matrix(base, random_matrix(kRows, 12, 1));
+    write_matrix(queries, random_matrix(3000, 12, 2));
+  }
+};
+
+JobOptions options_for(std::uint64_t budget_bytes) {
+  JobOptions options;
+  options.metric = Metric::kCosine;
+  options.top_k = kTopK;
+  options.budget_bytes = budget_bytes;
+  options.threads = 2;
+  options.checkpoint_seconds = 0.0;
+  return options;
+}
+
+// Budgets relative to what the job needs at least: sanitizers make the process itself larger.
+std::uint64_t small_budget(const JobInput& input) {
+  JobOptions options = options_for(1 << 20);
+  return plan_job_at_least(input, options).smallest_budget_bytes + (std::uint64_t{6} << 20);
+}
+constexpr std::uint64_t kLargeBudget = std::uint64_t{4} << 30;
+
+TEST(JobDeterminism, BudgetThreadsAndKernelsDoNotChangeTheBytes) {
+  const Fixture fixture;
+  for (const JobInput& input : {JobInput{fixture.base, ""}, JobInput{fixture.base, fixture.queries}}) {
+    JobOptions options = options_for(kLargeBudget);
+    run_job(input, fixture.folder / "expected.knn", options);
+    const std::string expected = read_bytes(fixture.folder / "expected.knn");
+    options.budget_bytes = small_budget(input);
+    EXPECT_EQ(plan_job(input, options).spills, input.queries_path.empty());
+    for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+      if (!kernels::is_supported(isa)) continue;
+      for (const std::uint32_t threads : {1u, 2u, 5u}) {
+        options.isa = isa;
+        options.threads = threads;
+        options.budget_bytes = threads == 2 ? kLargeBudget : small_budget(input) + (std::uint64_t{4} << 20);
+        const JobReport report = run_job(input, fixture.folder / "out.knn", options);
+        EXPECT_EQ(read_bytes(fixture.folder / "out.knn"), expected) << to_string(isa) << ' ' << threads;
+        EXPECT_FALSE(std::filesystem::exists(fixture.folder / "out.knn.work"));
+        EXPECT_EQ(report.tiles_resumed, 0u);
+      }
+    }
+  }
+}
+
+// Runs until about `fraction` of the job is done, then stops it.
+void run_and_stop(const JobInput& input, const std::string& output, JobOptions options, double fraction) {
+  std::atomic<bool> stop{false};
+  options.stop = &stop;
+  options.progress = [&](const JobProgress& progress) {
+    if (progress.fraction_done >= fraction) stop = true;
+  };
+  try {
+    run_job(input, output, options);
+    FAIL() << "the job was not stopped";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInterrupted) << error.what();
+  }
+}
+
+TEST(JobResume, StoppedJobsGoOnUnderAnyBudgetAndEndInTheSameBytes) {
+  const Fixture fixture;
+  for (const JobInput& input : {JobInput{fixture.base, ""}, JobInput{fixture.base, fixture.queries}}) {
+    const std::string out = fixture.folder / "out.knn";
+    run_job(input, out, options_for(kLargeBudget));
+    const std::string expected = read_bytes(out);
+    for (const auto& [first_is_small, second_is_small] :
+         {std::pair{false, false}, {false, true}, {true, false}, {true, true}}) {
+      const auto options = [&](bool small) { return options_for(small ? small_budget(input) : kLargeBudget); };
+      std::filesystem::remove(out);
+      run_and_stop(input, out, options(first_is_small), 0.3);
+      EXPECT_FALSE(std::filesystem::exists(out));
+      run_and_stop(input, out, options(second_is_small), 0.6);
+      const JobReport report = run_job(input, out, options(second_is_small));
+      EXPECT_GT(report.tiles_resumed, 0u);
+      EXPECT_LT(report.pairs_scored, report.plan.pairs_scored / 2);
+      EXPECT_EQ(read_bytes(out), expected) << first_is_small << second_is_small;
+      EXPECT_FALSE(std::filesystem::exists(out + ".work"));
+    }
+  }
+}
+
+TEST(JobResume, KilledJobsGoOn) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  run_job(input, out, options_for(kLargeBudget));
+  const std::string expected = read_bytes(out);
+  std::filesystem::remove(out);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    JobOptions options = options_for(kLargeBudget);
+    options.threads = 1;
+    options.progress = [](const JobProgress& progress) {
+      if (progress.fraction_done >= 0.5) ::kill(::getpid(), SIGKILL);
+    };
+    run_job(input, out, options);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_FALSE(std::filesystem::exists(out));
+  const JobReport report = run_job(input, out, options_for(kLargeBudget));
+  EXPECT_LT(report.pairs_scored, report.plan.pairs_scored * 3 / 4);
+  EXPECT_EQ(read_bytes(out), expected);
+}
+
+TEST(JobResume, FreshAndOtherJobsStartOver) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  JobOptions options = options_for(kLargeBudget);
+  run_and_stop(input, out, options, 0.5);
+  options.top_k = 5;
+  EXPECT_EQ(run_job(input, out, options).tiles_resumed, 0u);
+  options = options_for(kLargeBudget);
+  run_and_stop(input, out, options, 0.5);
+  options.fresh = true;
+  EXPECT_EQ(run_job(input, out, options).tiles_resumed, 0u);
+}
+
+// Every byte of what an interrupted job left, damaged: refused or without effect, never a wrong answer.
+TEST(JobResume, DamagedRunsAndJournalsAreRefused) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  JobOptions options = options_for(kLargeBudget);
+  options.top_k = 5;
+  run_job(input, out, options);
+  const std::string expected = read_bytes(out);
+  run_and_stop(input, out, options, 0.6);
+  const std::string kept = fixture.folder / "kept.work";
+  std::filesystem::copy(out + ".work", kept);
+  int refused = 0;
+  for (const auto& file : std::filesystem::directory_iterator(kept)) {
+    const std::string name = file.path().filename().string();
+    if (name == "lock") continue;
+    const std::string bytes = read_bytes(file.path().string());
+    for (std::size_t at = 0; at < bytes.size(); at += name == "journal" ? 1 : bytes.size() / 29 + 1) {
+      std::filesystem::remove_all(out + ".work");
+      std::filesystem::copy(kept, out + ".work");
+      std::string damaged = bytes;
+      damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+      write_bytes(out + ".work/" + name, damaged);
+      try {
+        run_job(input, out, options);
+        EXPECT_EQ(read_bytes(out), expected) << name << " byte " << at;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kCorrupt) << error.what();
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 50);
+}
+
+TEST(JobResume, TwoJobsOnOneFolderAreRefusedWithTheFirstsProcess) {
+  const Fixture fixture;
+  const join::WorkFolder first(fixture.folder / "work", 1);
+  try {
+    const join::WorkFolder second(fixture.folder / "work", 1);
+    FAIL() << "the folder was locked twice";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(error.what()).find(std::to_string(::getpid())), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace simtile::tests

@@ -1,0 +1,176 @@
+// The main job against the definition, bit for bit.
+#include "simtile/job.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "simtile/error.h"
+#include "simtile/matrix.h"
+#include "tests/job_oracle.h"
+#include "tests/test_files.h"
+
+namespace simtile::tests {
+namespace {
+
+constexpr std::uint64_t kBudgetBytes = std::uint64_t{1} << 30;
+
+JobOptions options_for(Metric metric, std::uint64_t top_k) {
+  JobOptions options;
+  options.metric = metric;
+  options.top_k = top_k;
+  options.budget_bytes = kBudgetBytes;
+  options.threads = 2;
+  return options;
+}
+
+constexpr Metric kMetrics[] = {Metric::kCosine, Metric::kInnerProduct, Metric::kL2};
+
+TEST(Job, SelfJoinIsTheDefinition) {
+  const TempFolder folder;
+  const TestMatrix matrix = random_matrix(701, 37, 1);
+  write_matrix(folder / "a.emb", matrix);
+  for (const Metric metric : kMetrics)
+    for (const std::uint64_t top_k : {1u, 10u, 150u}) {
+      run_job({folder / "a.emb", ""}, folder / "a.knn", options_for(metric, top_k));
+      EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(matrix, nullptr, metric, top_k)), "")
+          << to_string(metric) << ' ' << top_k;
+    }
+}
+
+TEST(Job, SearchIsTheDefinition) {
+  const TempFolder folder;
+  const TestMatrix base = random_matrix(903, 21, 2);
+  const TestMatrix queries = random_matrix(77, 21, 3);
+  write_matrix(folder / "b.emb", base);
+  write_matrix(folder / "q.emb", queries);
+  for (const Metric metric : kMetrics) {
+    run_job({folder / "b.emb", folder / "q.emb"}, folder / "a.knn", options_for(metric, 12));
+    EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(base, &queries, metric, 12)), "")
+        << to_string(metric);
+  }
+}
+
+TEST(Job, EveryElementTypeScoresItsStoredValues) {
+  const TempFolder folder;
+  const TestMatrix matrix = random_matrix(200, 19, 4);
+  for (const ElementType type : {ElementType::kF16, ElementType::kBF16, ElementType::kI8}) {
+    write_matrix(folder / "a.emb", matrix, type);
+    TestMatrix stored = matrix;
+    const Matrix reader(folder / "a.emb");
+    for (std::uint64_t r = 0; r < matrix.rows; ++r)
+      reader.read_row(r, std::span(stored.values).subspan(r * matrix.columns, matrix.columns));
+    for (const Metric metric : kMetrics) {
+      run_job({folder / "a.emb", ""}, folder / "a.knn", options_for(metric, 9));
+      EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(stored, nullptr, metric, 9)), "")
+          << to_string(type) << ' ' << to_string(metric);
+    }
+  }
+}
+
+TEST(Job, SparseRowsGiveTheBitsOfDenseOnes) {
+  const TempFolder folder;
+  const TestMatrix base = random_matrix(400, 60, 5, 0.9);
+  const TestMatrix queries = random_matrix(90, 60, 6, 0.9);
+  write_sparse_matrix(folder / "b.emb", base);
+  write_sparse_matrix(folder / "q.emb", queries);
+  for (const Metric metric : kMetrics) {
+    run_job({folder / "b.emb", ""}, folder / "self.knn", options_for(metric, 8));
+    EXPECT_EQ(first_difference(folder / "self.knn", definition_answer(base, nullptr, metric, 8)), "")
+        << to_string(metric);
+    run_job({folder / "b.emb", folder / "q.emb"}, folder / "search.knn", options_for(metric, 8));
+    EXPECT_EQ(first_difference(folder / "search.knn", definition_answer(base, &queries, metric, 8)), "")
+        << to_string(metric);
+  }
+}
+
+TEST(Job, AllRowsAlikeTieToTheSmallestRows) {
+  const TempFolder folder;
+  TestMatrix matrix{500, 3, std::vector<float>(1500, 0.25f)};
+  write_matrix(folder / "a.emb", matrix);
+  for (const Metric metric : kMetrics) {
+    run_job({folder / "a.emb", ""}, folder / "a.knn", options_for(metric, 5));
+    EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(matrix, nullptr, metric, 5)), "");
+  }
+}
+
+TEST(Job, InfinitiesAreScores) {
+  const TempFolder folder;
+  TestMatrix matrix = random_matrix(60, 4, 7);
+  for (std::size_t i = 0; i < matrix.values.size(); i += 3)
+    matrix.values[i] = std::clamp(matrix.values[i] * 2e38f, -3e38f, 3e38f);
+  write_matrix(folder / "a.emb", matrix);
+  for (const Metric metric : kMetrics) {
+    run_job({folder / "a.emb", ""}, folder / "a.knn", options_for(metric, 20));
+    EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(matrix, nullptr, metric, 20)), "")
+        << to_string(metric);
+  }
+}
+
+TEST(Job, FewerRowsThanNeighbours) {
+  const TempFolder folder;
+  for (const std::uint64_t rows : {1u, 2u, 5u}) {
+    const TestMatrix matrix = random_matrix(rows, 6, 8);
+    write_matrix(folder / "a.emb", matrix);
+    run_job({folder / "a.emb", ""}, folder / "a.knn", options_for(Metric::kInnerProduct, 50));
+    EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(matrix, nullptr, Metric::kInnerProduct, 50)), "");
+    EXPECT_EQ(Neighbours(folder / "a.knn").info().top_k, 50u);
+  }
+}
+
+TEST(Job, MinScoreKeepsOnlyThoseAtLeastAsGood) {
+  const TempFolder folder;
+  const TestMatrix matrix = random_matrix(300, 8, 9);
+  write_matrix(folder / "a.emb", matrix);
+  for (const auto& [metric, score] : {std::pair{Metric::kCosine, 0.5f}, {Metric::kL2, 6.0f}}) {
+    JobOptions options = options_for(metric, 10);
+    options.min_score = score;
+    run_job({folder / "a.emb", ""}, folder / "a.knn", options);
+    EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(matrix, nullptr, metric, 10, score)), "");
+  }
+}
+
+ErrorCode code_of(const JobInput& input, const std::string& output, const JobOptions& options) {
+  try {
+    run_job(input, output, options);
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "no error";
+  return ErrorCode::kIo;
+}
+
+TEST(Job, RefusesWhatMakesNoSense) {
+  const TempFolder folder;
+  write_matrix(folder / "a.emb", random_matrix(30, 6, 10));
+  write_matrix(folder / "b.emb", random_matrix(30, 7, 11));
+  write_sparse_matrix(folder / "s.emb", random_matrix(30, 6, 12, 0.5));
+  const std::string out = folder / "out.knn";
+  EXPECT_EQ(code_of({folder / "a.emb", ""}, out, options_for(Metric::kCosine, 0)), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of({folder / "a.emb", folder / "b.emb"}, out, options_for(Metric::kCosine, 1)),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of({folder / "a.emb", folder / "s.emb"}, out, options_for(Metric::kCosine, 1)),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of({folder / "missing.emb", ""}, out, options_for(Metric::kCosine, 1)), ErrorCode::kIo);
+  EXPECT_EQ(code_of({folder / "a.emb", ""}, folder.path(), options_for(Metric::kCosine, 1)),
+            ErrorCode::kInvalidArgument);
+  JobOptions tiny = options_for(Metric::kCosine, 1);
+  tiny.budget_bytes = 1 << 20;
+  EXPECT_EQ(code_of({folder / "a.emb", ""}, out, tiny), ErrorCode::kBudgetTooSmall);
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(Job, DamagedPayloadIsFoundBeforeItReachesAResult) {
+  const TempFolder folder;
+  write_matrix(folder / "a.emb", random_matrix(2000, 40, 13));
+  std::string bytes = read_bytes(folder / "a.emb");
+  bytes[4096 + 200'000] = static_cast<char>(bytes[4096 + 200'000] ^ 1);
+  write_bytes(folder / "a.emb", bytes);
+  EXPECT_EQ(code_of({folder / "a.emb", ""}, folder / "a.knn", options_for(Metric::kCosine, 3)), ErrorCode::kCorrupt);
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.knn"));
+}
+
+}  // namespace
+}  // namespace simtile::tests

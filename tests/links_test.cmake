@@ -1,0 +1,22 @@
+# Every relative link of the Markdown files must lead to something. Arguments (-D): SOURCE_DIR.
+cmake_minimum_required(VERSION 3.22)
+
+file(GLOB documents ${SOURCE_DIR}/README.md ${SOURCE_DIR}/docs/*.md ${SOURCE_DIR}/data/*.md)
+set(links_seen 0)
+set(broken "")
+foreach(document IN LISTS documents)
+  get_filename_component(folder ${document} DIRECTORY)
+  file(READ ${document} text)
+  string(REPLACE "](" "<link>" text "${text}")  # brackets would hold CMake's lists together
+  string(REGEX MATCHALL "<link>[^)#: ]+" links "${text}")
+  foreach(link IN LISTS links)
+    string(REPLACE "<link>" "" target "${link}")
+    math(EXPR links_seen "${links_seen} + 1")
+    if(NOT EXISTS ${folder}/${target})
+      string(APPEND broken "${document}: ${target}\n")
+    endif()
+  endforeach()
+endforeach()
+if(broken OR links_seen EQUAL 0)
+  message(FATAL_ERROR "of ${links_seen} links, these lead nowhere:\n${broken}")
+endif()

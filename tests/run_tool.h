@@ -1,0 +1,78 @@
+// Runs the command line tool as a user does and gives what it printed and how it ended.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/test_files.h"
+
+namespace simtile::tests {
+
+struct ToolResult {
+  int exit_code = -1;  // 128 + the signal where one ended the tool
+  std::string out, err;
+};
+
+// A running tool; its output goes to files, so that it can never block on a pipe that nobody reads.
+class Tool {
+ public:
+  // `environment`: "NAME=value" each. `stdout_path` empty: captured.
+  explicit Tool(std::vector<std::string> arguments, const std::vector<std::string>& environment = {},
+                const std::string& stdout_path = "")
+      : stdout_path_(stdout_path.empty() ? folder_ / "out" : stdout_path) {
+    arguments.insert(arguments.begin(), SIMTILE_TOOL);
+    pid_ = ::fork();
+    if (pid_ < 0) throw std::runtime_error("cannot fork");
+    if (pid_ == 0) run(arguments, environment);
+  }
+
+  pid_t pid() const { return pid_; }
+
+  ToolResult wait() {
+    int status = 0;
+    if (::waitpid(pid_, &status, 0) != pid_) throw std::runtime_error("cannot wait");
+    ToolResult result;
+    result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (stdout_path_ == folder_ / "out") result.out = read_bytes(stdout_path_);
+    result.err = read_bytes(folder_ / "err");
+    return result;
+  }
+
+ private:
+  [[noreturn]] void run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+    for (const char* name : {"SIMTILE_BUDGET", "SIMTILE_THREADS"}) ::unsetenv(name);
+    for (const std::string& setting : environment) {
+      const std::size_t equals = setting.find('=');
+      ::setenv(setting.substr(0, equals).c_str(), setting.substr(equals + 1).c_str(), 1);
+    }
+    redirect(stdout_path_, STDOUT_FILENO);
+    redirect(folder_ / "err", STDERR_FILENO);
+    std::vector<char*> words;
+    for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
+    words.push_back(nullptr);
+    ::execv(words[0], words.data());
+    ::_exit(126);
+  }
+
+  static void redirect(const std::string& path, int fd) {
+    const int opened = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (opened < 0 || ::dup2(opened, fd) < 0) ::_exit(125);
+  }
+
+  TempFolder folder_;
+  std::string stdout_path_;
+  pid_t pid_ = -1;
+};
+
+inline ToolResult run_tool(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {},
+                           const std::string& stdout_path = "") {
+  return Tool(arguments, environment, stdout_path).wait();
+}
+
+}  // namespace simtile::tests

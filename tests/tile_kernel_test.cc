@@ -1,0 +1,190 @@
+// Every instruction set against the definition, bit for bit, edges included.
+#include "engine/kernels/tile_kernel.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "simtile/error.h"
+#include "tests/job_oracle.h"
+
+namespace simtile::kernels {
+namespace {
+
+std::vector<Isa> supported_sets() {
+  std::vector<Isa> sets;
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+    if (is_supported(isa)) sets.push_back(isa);
+  return sets;
+}
+
+class TileKernelTest : public ::testing::TestWithParam<Isa> {
+ protected:
+  const TileKernel& kernel() const { return select_kernel(GetParam()); }
+};
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// One strip over random rows, with thresholds that let about a third of the pairs through.
+void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_rows, std::uint32_t base_rows,
+                 std::uint32_t dims, unsigned seed) {
+  const tests::TestMatrix queries = tests::random_matrix(query_rows, dims, seed);
+  const tests::TestMatrix bases = tests::random_matrix(base_rows, dims, seed + 1);
+  const std::uint32_t panels = (base_rows + kernel.base_width - 1) / kernel.base_width;
+  const std::uint32_t padded = panels * kernel.base_width;
+  std::vector<float> query_panel(kernel.query_width * dims, kNan);
+  std::vector<float> base_panels(std::size_t{padded} * dims, kNan);
+  kernel.pack_query_panel(queries.values.data(), dims, query_rows, dims, query_panel.data());
+  for (std::uint32_t p = 0; p < panels; ++p)
+    kernel.pack_base_panel(bases.row(p * kernel.base_width), dims,
+                           std::min(kernel.base_width, base_rows - p * kernel.base_width), dims,
+                           base_panels.data() + std::size_t{p} * kernel.base_width * dims);
+  std::mt19937 random(seed + 2);
+  const bool l2 = metric == Metric::kL2;
+  const float middle = l2 ? 2.0f * static_cast<float>(dims) : 0.0f;
+  const float spread = 2.0f * std::sqrt(static_cast<float>(dims));
+  std::normal_distribution<float> threshold(l2 ? middle - spread : spread, spread / 4);
+  std::vector<float> query_thresholds(kernel.query_width);
+  std::vector<float> base_thresholds(padded, kNan);
+  for (float& t : query_thresholds) t = threshold(random);
+  for (std::uint32_t b = 0; b < base_rows; ++b) base_thresholds[b] = threshold(random);
+
+  std::vector<float> partial(kernel.query_width * padded);
+  std::vector<float> scores(kernel.query_width * padded + kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  const std::uint32_t first_pair = (7u << kQueryShift) + 96;
+  const Strip strip{query_panel.data(),
+                    base_panels.data(),
+                    query_thresholds.data(),
+                    base_thresholds.data(),
+                    partial.data(),
+                    dims,
+                    query_rows,
+                    panels,
+                    first_pair};
+  const std::uint32_t count = (l2 ? kernel.squared_l2 : kernel.inner_product)(strip, scores.data(), pairs.data());
+
+  std::map<std::uint32_t, std::uint32_t> expected;
+  for (std::uint32_t q = 0; q < query_rows; ++q)
+    for (std::uint32_t b = 0; b < base_rows; ++b) {
+      float score = 0.0f;
+      for (std::uint32_t d = 0; d < dims; ++d) {
+        const float difference = queries.row(q)[d] - bases.row(b)[d];
+        score = l2 ? std::fma(difference, difference, score) : std::fma(queries.row(q)[d], bases.row(b)[d], score);
+      }
+      const float weaker =
+          l2 ? std::max(query_thresholds[q], base_thresholds[b]) : std::min(query_thresholds[q], base_thresholds[b]);
+      if (l2 ? score <= weaker : score >= weaker)
+        expected[first_pair + (q << kQueryShift) + b] = std::bit_cast<std::uint32_t>(score);
+    }
+  std::map<std::uint32_t, std::uint32_t> found;
+  for (std::uint32_t i = 0; i < count; ++i) found[pairs[i]] = std::bit_cast<std::uint32_t>(scores[i]);
+  EXPECT_EQ(found.size(), count) << "a pair came twice";
+  EXPECT_EQ(found, expected) << query_rows << " x " << base_rows << " x " << dims;
+}
+
+TEST_P(TileKernelTest, ScoresAreTheDefinitionsOverAllEdges) {
+  unsigned seed = 1;
+  for (const Metric metric : {Metric::kInnerProduct, Metric::kL2})
+    for (const std::uint32_t dims : {1u, 2u, 15u, 16u, 17u, 33u, 383u, 384u, 385u, 768u, 769u, 1000u})
+      for (std::uint32_t query_rows = 1; query_rows <= kernel().query_width; query_rows += dims > 100 ? 5 : 1)
+        for (const std::uint32_t base_rows : {1u, kernel().base_width - 1, kernel().base_width, 67u})
+          check_strip(kernel(), metric, query_rows, base_rows, dims, seed += 3);
+}
+
+TEST_P(TileKernelTest, NothingPassesClosedThresholdsAndEverythingPassesOpenOnes) {
+  const std::uint32_t dims = 24;
+  const std::uint32_t width = kernel().base_width;
+  const std::vector<float> query(kernel().query_width * dims, 0.5f);
+  const std::vector<float> base(width * dims, 2.0f);
+  std::vector<float> partial(kernel().query_width * width);
+  std::vector<float> scores(kernel().query_width * width + kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const bool l2 : {false, true})
+    for (const bool open : {false, true}) {
+      const std::vector<float> thresholds(width, open == l2 ? infinity : -infinity);
+      const Strip strip{query.data(),
+                        base.data(),
+                        thresholds.data(),
+                        thresholds.data(),
+                        partial.data(),
+                        dims,
+                        kernel().query_width,
+                        1,
+                        0};
+      const auto count = (l2 ? kernel().squared_l2 : kernel().inner_product)(strip, scores.data(), pairs.data());
+      EXPECT_EQ(count, open ? kernel().query_width * width : 0u) << l2 << open;
+    }
+}
+
+TEST_P(TileKernelTest, NotANumberNeverSurvives) {
+  const std::uint32_t width = kernel().base_width;
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> query(kernel().query_width * 2, kNan);
+  const std::vector<float> base(width * 2, 1.0f);
+  std::vector<float> partial(kernel().query_width * width);
+  std::vector<float> scores(kernel().query_width * width + kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  const std::vector<float> open(width, -infinity);
+  const Strip strip{query.data(), base.data(), open.data(), open.data(), partial.data(), 2, kernel().query_width, 1, 0};
+  EXPECT_EQ(kernel().inner_product(strip, scores.data(), pairs.data()), 0u);
+  const std::vector<float> open_l2(width, infinity);
+  const Strip strip_l2{
+      query.data(), base.data(), open_l2.data(), open_l2.data(), partial.data(), 2, kernel().query_width, 1, 0};
+  EXPECT_EQ(kernel().squared_l2(strip_l2, scores.data(), pairs.data()), 0u);
+}
+
+TEST_P(TileKernelTest, PostingsAccumulateByTheDefinition) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  for (const std::size_t count : {0u, 1u, 15u, 16u, 17u, 100u}) {
+    std::vector<float> values(count), scores(256);
+    std::vector<std::uint32_t> rows(count);
+    for (float& score : scores) score = normal(random);
+    for (std::size_t i = 0; i < count; ++i) {
+      values[i] = normal(random);
+      rows[i] = static_cast<std::uint32_t>(2 * i + random() % 2);
+    }
+    std::vector<float> expected = scores;
+    for (std::size_t i = 0; i < count; ++i) expected[rows[i]] = std::fma(values[i], 0.3f, expected[rows[i]]);
+    kernel().accumulate_postings(values.data(), rows.data(), count, 0.3f, scores.data());
+    EXPECT_EQ(scores, expected) << count;
+  }
+}
+
+TEST_P(TileKernelTest, SparseSquaredL2IsTheDenseChain) {
+  for (unsigned seed = 0; seed < 50; ++seed) {
+    const tests::TestMatrix pair = tests::random_matrix(2, 40, seed, 0.7);
+    std::vector<std::uint32_t> columns[2];
+    std::vector<float> values[2];
+    for (std::uint64_t r = 0; r < 2; ++r)
+      for (std::uint32_t c = 0; c < 40; ++c)
+        if (pair.row(r)[c] != 0.0f) {
+          columns[r].push_back(c);
+          values[r].push_back(pair.row(r)[c]);
+        }
+    EXPECT_EQ(kernel().sparse_squared_l2(columns[0].data(), values[0].data(), values[0].size(), columns[1].data(),
+                                         values[1].data(), values[1].size()),
+              tests::definition_score(Metric::kL2, pair.row(0), pair.row(1), 40));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, TileKernelTest, ::testing::ValuesIn(supported_sets()),
+                         [](const auto& set) { return std::string(to_string(set.param)); });
+
+TEST(SelectKernel, TakesTheWidestSetAndRefusesMissingOnes) {
+  EXPECT_EQ(select_kernel(Isa::kAuto).isa, supported_sets().back());
+  for (const Isa isa : {Isa::kAvx2, Isa::kAvx512})
+    if (!is_supported(isa)) {
+      EXPECT_THROW(select_kernel(isa), Error);
+    }
+}
+
+}  // namespace
+}  // namespace simtile::kernels

@@ -1,0 +1,101 @@
+// Plans: every pair once, within the budget, and the smallest budget is what it says.
+#include "engine/plan/tile_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "engine/topk/candidate_key.h"
+#include "simtile/error.h"
+
+namespace simtile::plan {
+namespace {
+
+Shapes dense_shapes(std::uint64_t query_rows, std::uint64_t base_rows, std::uint64_t dims, bool self_join) {
+  Shapes shapes;
+  shapes.query_rows = query_rows;
+  shapes.base_rows = base_rows;
+  shapes.dims = dims;
+  shapes.self_join = self_join;
+  shapes.top_k = 10;
+  shapes.threads = 2;
+  shapes.query_width = 14;
+  shapes.base_width = 32;
+  shapes.base = {dims * 4, dims * 4, base_rows * dims * 4};
+  shapes.query = {dims * 4, dims * 4, query_rows * dims * 4};
+  shapes.fixed_bytes = std::uint64_t{20} << 20;
+  return shapes;
+}
+
+TEST(TilePlan, TilesMeetEveryPairOnce) {
+  std::mt19937 random(1);
+  for (int turn = 0; turn < 200; ++turn) {
+    const bool self_join = turn % 2 == 0;
+    const std::uint64_t base_rows = 1 + random() % 90;
+    const Shapes shapes = dense_shapes(self_join ? base_rows : 1 + random() % 90, base_rows, 8, self_join);
+    TilePlan plan;
+    plan.stripe_rows = 1 + random() % 40;
+    plan.tile_columns = 1 + random() % 40;
+    std::vector<int> met(shapes.query_rows * base_rows);
+    std::uint64_t tiles = 0;
+    for (TileCursor cursor(shapes, plan); !cursor.at_end(); cursor.advance(), ++tiles) {
+      const Tile& tile = cursor.tile();
+      EXPECT_EQ(tile.last_of_stripe, tile.base_end == base_rows);
+      for (std::uint64_t q = tile.query_begin; q < tile.query_end; ++q)
+        for (std::uint64_t b = tile.base_begin; b < tile.base_end; ++b)
+          if (!self_join || b > q) ++met[q * base_rows + b];
+    }
+    std::uint64_t pairs = 0;
+    for (std::uint64_t q = 0; q < shapes.query_rows; ++q)
+      for (std::uint64_t b = 0; b < base_rows; ++b) {
+        const bool wanted = !self_join || b > q;
+        EXPECT_EQ(met[q * base_rows + b], wanted ? 1 : 0);
+        pairs += wanted;
+      }
+    const Work work = remaining_work(shapes, plan);
+    EXPECT_EQ(work.tiles, tiles);
+    EXPECT_EQ(work.pairs_scored, pairs);
+    EXPECT_EQ(pairs_of_rows(shapes, 0, shapes.query_rows), pairs);
+  }
+}
+
+TEST(TilePlan, StaysWithinEveryBudgetFromTheSmallestOn) {
+  std::mt19937_64 random(2);
+  for (int turn = 0; turn < 300; ++turn) {
+    const bool self_join = turn % 3 != 0;
+    const std::uint64_t rows = 1 + random() % (turn % 2 == 0 ? 2'000 : 2'000'000);
+    Shapes shapes = dense_shapes(self_join ? rows : 1 + random() % 100'000, rows, 1 + random() % 4096, self_join);
+    shapes.top_k = 1 + random() % 1000;
+    shapes.threads = 1 + static_cast<std::uint32_t>(random() % 8);
+    const std::uint64_t smallest = smallest_budget(shapes);
+    EXPECT_THROW(make_plan(shapes, smallest - 1), Error);
+    for (std::uint64_t budget = smallest; budget < smallest * 64; budget += budget / 2) {
+      const TilePlan plan = make_plan(shapes, budget);
+      EXPECT_LE(plan.planned_bytes, budget);
+      EXPECT_GE(plan.stripe_rows, 1u);
+      EXPECT_LE(plan.stripe_rows, 1u << 16) << "pair numbers have 16 bits for a stripe's rows";
+      EXPECT_LE(plan.tile_columns, 1u << 16);
+      EXPECT_GT(plan.reservoir_capacity, plan.kept);
+    }
+  }
+}
+
+TEST(TilePlan, RefusesWhatNoJobCanBe) {
+  Shapes shapes = dense_shapes(10, 10, 4, true);
+  shapes.top_k = 0;
+  EXPECT_THROW(make_plan(shapes, std::uint64_t{1} << 40), Error);
+  shapes = dense_shapes(10, topk::kMaxRows, 4, false);
+  EXPECT_THROW(make_plan(shapes, std::uint64_t{1} << 40), Error);
+}
+
+TEST(TilePlan, MoreNeighboursThanRowsKeepsWhatThereIs) {
+  Shapes shapes = dense_shapes(5, 5, 4, true);
+  shapes.top_k = 1'000'000;
+  EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 4u);
+  shapes = dense_shapes(1, 1, 4, true);
+  EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 1u);
+}
+
+}  // namespace
+}  // namespace simtile::plan

@@ -1,0 +1,28 @@
+#include "tools/stop_signal.h"
+
+#include <csignal>
+
+#include "simtile/error.h"
+
+namespace simtile::tools {
+namespace {
+
+std::atomic<bool> g_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "or a signal handler may not touch it");
+
+}  // namespace
+
+const std::atomic<bool>& stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_stop.store(true, std::memory_order_relaxed); };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  return g_stop;
+}
+
+void throw_if_stopped(const std::string& what_next) {
+  if (g_stop.load(std::memory_order_relaxed)) throw Error(ErrorCode::kInterrupted, "interrupted; " + what_next);
+}
+
+}  // namespace simtile::tools

@@ -1,0 +1,77 @@
+// `simtile info`: what a matrix or neighbours file says about itself.
+#include <memory>
+
+#include "simtile/matrix.h"
+#include "simtile/neighbours.h"
+#include "simtile/verify.h"
+#include "tools/describe.h"
+#include "tools/options.h"
+#include "tools/output.h"
+#include "tools/report.h"
+#include "tools/verb.h"
+
+namespace simtile::tools {
+namespace {
+
+std::vector<Fact> describe_matrix(const std::string& path) {
+  const MatrixInfo info = Matrix(path).info();
+  return {fact("path", path),
+          fact("kind", "matrix"),
+          fact("rows", info.rows),
+          fact("columns", info.columns),
+          fact("element_type", std::string(to_string(info.element_type))),
+          yes_or_no("sparse", info.sparse),
+          fact("nonzeros", info.nonzeros),
+          yes_or_no("normalized", info.normalized),
+          fact("ids", info.id_kind),
+          size("row_stride_bytes", info.row_stride_bytes),
+          fact("payload_offset", info.payload_offset),
+          size("file_bytes", info.file_bytes),
+          fact("identity", format_hash(info.identity))};
+}
+
+std::vector<Fact> describe_neighbours(const std::string& path) {
+  const NeighboursInfo info = Neighbours(path).info();
+  return {fact("path", path),
+          fact("kind", "neighbours"),
+          fact("rows", info.rows),
+          fact("top_k", info.top_k),
+          fact("base_rows", info.base_rows),
+          fact("columns", info.columns),
+          fact("metric", std::string(to_string(info.metric))),
+          yes_or_no("self_join", info.self_join),
+          optional_number("min_score", info.min_score ? &*info.min_score : nullptr),
+          fact("query_ids", info.query_id_kind),
+          fact("base_ids", info.base_id_kind),
+          fact("query_identity", format_hash(info.query_identity)),
+          fact("base_identity", format_hash(info.base_identity)),
+          fact("rows_offset", info.rows_offset),
+          fact("scores_offset", info.scores_offset),
+          size("file_bytes", info.file_bytes),
+          fact("identity", format_hash(info.identity))};
+}
+
+}  // namespace
+
+Action declare_info(CLI::App& app) {
+  struct Arguments {
+    std::string path;
+    bool json = false;
+    Resources resources;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("file", arguments->path, "A matrix file (.emb) or neighbours file (.knn)")
+      ->required()
+      ->type_name("FILE");
+  app.add_flag("--json", arguments->json, "Print one JSON object");
+  add_resources(app, &arguments->resources);
+  return [arguments] {
+    check_streaming_budget(arguments->resources);
+    const std::vector<Fact> facts = identify_file(arguments->path) == FileKind::kMatrix
+                                        ? describe_matrix(arguments->path)
+                                        : describe_neighbours(arguments->path);
+    print(arguments->json ? to_json(facts) : to_table(facts));
+  };
+}
+
+}  // namespace simtile::tools

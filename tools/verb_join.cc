@@ -1,0 +1,81 @@
+// `simtile join` and `simtile search`: one job each.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "simtile/byte_size.h"
+#include "simtile/error.h"
+#include "tools/job_arguments.h"
+#include "tools/output.h"
+#include "tools/report.h"
+#include "tools/stop_signal.h"
+#include "tools/verb.h"
+
+namespace simtile::tools {
+namespace {
+
+std::string summary(const JobReport& report, const std::string& output_path) {
+  return fmt::format("{} rows in {:.2f} s, {:.1f} GFLOP/s, peak {} of {} -> {}\n", report.plan.query_rows,
+                     report.seconds, report.seconds > 0.0 ? report.flops / report.seconds / 1e9 : 0.0,
+                     format_byte_size(report.peak_rss_bytes), format_byte_size(report.plan.budget_bytes), output_path);
+}
+
+JobReport run_watched(const JobArguments& arguments) {
+  JobOptions options = job_options(arguments);
+  ProgressPrinter printer(arguments.progress);
+  JobProgress latest;
+  options.stop = &stop_on_signals();
+  options.progress = [&](const JobProgress& progress) {
+    latest = progress;
+    printer.update(progress);
+  };
+  try {
+    return run_job(arguments.input, arguments.output_path, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInterrupted) throw;
+    throw Error(ErrorCode::kInterrupted,
+                fmt::format("interrupted at {:.1f}%; run the same command again to take up where it stopped, or add "
+                            "--fresh to start over",
+                            100.0 * latest.fraction_done));
+  }
+}
+
+void run(const std::string& command, const JobArguments& arguments) {
+  refuse_output_over_input(arguments.output_path, arguments.input.base_path);
+  if (!arguments.input.queries_path.empty())
+    refuse_output_over_input(arguments.output_path, arguments.input.queries_path);
+  // A report that cannot be written is better refused now than after the work.
+  std::optional<Output> report_file;
+  if (!arguments.report_path.empty()) report_file.emplace(arguments.report_path);
+  const JobReport report = run_watched(arguments);
+  if (arguments.progress != ProgressStyle::kNone) print_to_stderr(summary(report, arguments.output_path));
+  if (report_file) {
+    report_file->write(report_json(command, report));
+    report_file->finish();
+  }
+}
+
+}  // namespace
+
+Action declare_join(CLI::App& app) {
+  const auto arguments = std::make_shared<JobArguments>();
+  app.add_option("matrix", arguments->input.base_path, "The matrix file (.emb)")->required()->type_name("FILE");
+  add_job_options(app, arguments.get());
+  app.get_option("--output")->required();
+  return [arguments] { run("join", *arguments); };
+}
+
+Action declare_search(CLI::App& app) {
+  const auto arguments = std::make_shared<JobArguments>();
+  app.add_option("base", arguments->input.base_path, "The matrix file (.emb) to search in")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("queries", arguments->input.queries_path, "The matrix file (.emb) whose rows are looked for")
+      ->required()
+      ->type_name("FILE");
+  add_job_options(app, arguments.get());
+  app.get_option("--output")->required();
+  return [arguments] { run("search", *arguments); };
+}
+
+}  // namespace simtile::tools

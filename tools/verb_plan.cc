@@ -1,0 +1,82 @@
+// `simtile plan`: what a join or search with the same arguments would do and need.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "simtile/error.h"
+#include "tools/describe.h"
+#include "tools/job_arguments.h"
+#include "tools/output.h"
+#include "tools/verb.h"
+
+namespace simtile::tools {
+namespace {
+
+constexpr double kCalibrationSeconds = 0.5;
+
+struct Arguments {
+  std::vector<std::string> words;  // [join|search] BASE [QUERIES]
+  bool json = false;
+  JobArguments job;
+};
+
+// The verb may be left out: one matrix is a join, two are a search.
+JobInput input_of(std::vector<std::string> words) {
+  const std::string verb = words.size() > 1 && (words[0] == "join" || words[0] == "search") ? words[0] : "";
+  if (!verb.empty()) words.erase(words.begin());
+  const std::size_t wanted = verb == "join" ? 1 : verb == "search" ? 2 : words.size();
+  if (words.size() != wanted || words.size() > 2)
+    throw Error(ErrorCode::kInvalidArgument,
+                "give 'join' and one matrix file, or 'search' and two; see 'simtile plan --help'");
+  return {words[0], words.size() == 2 ? words[1] : ""};
+}
+
+Fact number(const std::string& key, double value, const std::string& text) { return {key, value, text}; }
+
+std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
+  const double seconds = flops_per_second > 0.0 ? plan.flops / flops_per_second : 0.0;
+  return {fact("command", plan.self_join ? "join" : "search"),
+          fact("query_rows", plan.query_rows),
+          fact("base_rows", plan.base_rows),
+          fact("dims", plan.dims),
+          yes_or_no("sparse", plan.sparse),
+          fact("metric", std::string(to_string(plan.metric))),
+          fact("top_k", plan.top_k),
+          fact("threads", std::uint64_t{plan.threads}),
+          fact("isa", std::string(to_string(plan.isa))),
+          size("budget_bytes", plan.budget_bytes),
+          size("smallest_budget_bytes", plan.smallest_budget_bytes),
+          size("planned_peak_bytes", plan.planned_peak_bytes),
+          fact("stripe_rows", plan.stripe_rows),
+          fact("tile_columns", plan.tile_columns),
+          fact("stripes_total", plan.stripes_total),
+          fact("tiles_total", plan.tiles_total),
+          yes_or_no("spills", plan.spills),
+          fact("pairs_total", plan.pairs_total),
+          fact("pairs_scored", plan.pairs_scored),
+          number("flops", plan.flops, fmt::format("{:.4g} GFLOP", plan.flops / 1e9)),
+          size("bytes_read", plan.bytes_read),
+          size("bytes_spilled", plan.bytes_spilled),
+          size("output_bytes", plan.output_bytes),
+          number("flops_per_second", flops_per_second, fmt::format("{:.1f} GFLOP/s here, now", flops_per_second / 1e9)),
+          number("estimated_seconds", seconds, fmt::format("{} ({:.3g} s)", format_duration(seconds), seconds))};
+}
+
+}  // namespace
+
+Action declare_plan(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("what", arguments->words, "'join' and one matrix file, or 'search' and two; the word may be left out")
+      ->required()
+      ->expected(1, 3)
+      ->type_name("[join|search] BASE [QUERIES]");
+  add_job_options(app, &arguments->job);
+  app.add_flag("--json", arguments->json, "Print one JSON object");
+  return [arguments] {
+    const JobPlan plan = plan_job(input_of(arguments->words), job_options(arguments->job));
+    const std::vector<Fact> facts = describe_plan(plan, calibrate_flops_per_second(plan, kCalibrationSeconds));
+    print(arguments->json ? to_json(facts) : to_table(facts));
+  };
+}
+
+}  // namespace simtile::tools
