@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -173,6 +174,25 @@ TEST_P(TileKernelTest, SparseSquaredL2IsTheDenseChain) {
                                          values[1].data(), values[1].size()),
               tests::definition_score(Metric::kL2, pair.row(0), pair.row(1), 40));
   }
+}
+
+TEST_P(TileKernelTest, SelectsTheSmallestKeys) {
+  std::mt19937_64 random(9);
+  for (const std::size_t count : {2u, 3u, 7u, 8u, 9u, 31u, 200u, 1256u})
+    for (const std::uint64_t range : {std::uint64_t{3}, std::uint64_t{1000}, UINT64_MAX})
+      for (const std::size_t kept : {std::size_t{1}, count / 2, count - 1}) {
+        std::vector<std::uint64_t> keys(count + kSelectSlack), scratch(count + kSelectSlack);
+        for (std::uint64_t& key : keys) key = random() % range;
+        const std::vector<std::uint64_t> behind(keys.begin() + static_cast<long>(count), keys.end());
+        std::vector<std::uint64_t> expected(keys.begin(), keys.begin() + static_cast<long>(count));
+        std::sort(expected.begin(), expected.end());
+        kernel().select_smallest(keys.data(), count, kept, scratch.data());
+        std::sort(keys.begin(), keys.begin() + static_cast<long>(kept));
+        EXPECT_TRUE(std::equal(expected.begin(), expected.begin() + static_cast<long>(kept), keys.begin()));
+        std::sort(keys.begin(), keys.begin() + static_cast<long>(count));
+        EXPECT_TRUE(std::equal(expected.begin(), expected.end(), keys.begin())) << "a key was lost";
+        EXPECT_TRUE(std::equal(behind.begin(), behind.end(), keys.begin() + static_cast<long>(count)));
+      }
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, TileKernelTest, ::testing::ValuesIn(supported_sets()),

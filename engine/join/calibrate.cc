@@ -1,7 +1,5 @@
 // How fast this machine scores a plan's tiles: the plan's own kernel and shape on made-up rows, for a moment.
-#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "engine/base/checked.h"
+#include "engine/join/arena.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/topk/candidate_key.h"
 #include "simtile/job.h"
@@ -53,12 +52,10 @@ double calibrate_flops_per_second(const JobPlan& plan, double seconds) {
   if (plan.sparse) return 0.0;
   namespace tbb = oneapi::tbb;
   const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
-  const tbb::global_control parallelism(tbb::global_control::max_allowed_parallelism, plan.threads);
-  tbb::task_arena arena(static_cast<int>(plan.threads));
   std::atomic<std::uint64_t> scored{0};
   const auto start = Clock::now();
   const auto end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  arena.execute([&] {
+  join::run_in_arena(plan.threads, [&] {
     tbb::parallel_for(
         std::uint32_t{0}, plan.threads, [&](std::uint32_t) { scored += score_until(end, plan, kernel); },
         tbb::simple_partitioner());

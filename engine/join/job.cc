@@ -5,10 +5,9 @@
 //   merge       finished runs, then what is still in memory, become the neighbours file
 #include "simtile/job.h"
 
-#include <xxhash.h>
+#include <oneapi/tbb/parallel_for.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "engine/base/checked.h"
+#include "engine/join/arena.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
 #include "engine/join/prepared_job.h"
@@ -29,12 +29,16 @@ namespace simtile {
 namespace join {
 namespace {
 
+namespace tbb = oneapi::tbb;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // A checkpoint may take this share of the time between two of them.
 constexpr double kCheckpointShare = 0.04;
+
+// Rows are sorted in parallel, so many at a time, before they are written one after the other.
+constexpr std::uint64_t kRowsSortedAtOnce = 8192;
 
 class Run {
  public:
@@ -62,7 +66,6 @@ class Run {
   std::unique_ptr<Pipeline> pipeline_;
   Clock::time_point last_checkpoint_ = Clock::now();
   double checkpoint_cost_seconds_ = 0.0;
-  double seconds_merge_ = 0.0;
   std::uint64_t bytes_written_ = 0;
 };
 
@@ -77,7 +80,8 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
       budget_(prepared.budget_bytes),
       folder_(work_path(options, output_path), prepared.identity()),
       state_(budget_, prepared.shapes, prepared.plan,
-             topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), folder_) {
+             topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), *prepared.kernel,
+             folder_) {
   budget_.charge(prepared.shapes.fixed_bytes);
   const bool unit_norm = options.metric == Metric::kCosine;
   prepared.base->open_rows(budget_, unit_norm);
@@ -183,9 +187,13 @@ std::uint64_t Run::merge() {
       take(reader.entry().key());
     }
   for (; row < done_.rows_done; ++row) end_row();
-  for (; row < shapes.query_rows; ++row) {
-    for (const topk::Key key : state_.sorted(row)) take(key);
-    end_row();
+  while (row < shapes.query_rows) {
+    const std::uint64_t end = std::min(row + kRowsSortedAtOnce, shapes.query_rows);
+    run_in_arena(shapes.threads, [&] { tbb::parallel_for(row, end, [&](std::uint64_t r) { state_.sorted(r); }); });
+    for (; row < end; ++row) {
+      for (const topk::Key key : state_.sorted(row)) take(key);
+      end_row();
+    }
   }
   return writer.finish();
 }

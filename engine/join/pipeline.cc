@@ -1,11 +1,11 @@
 #include "engine/join/pipeline.h"
 
-#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_pipeline.h>
 #include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
 
+#include "engine/join/arena.h"
 #include "engine/plan/memory_model.h"
 
 namespace simtile::join {
@@ -39,11 +39,7 @@ Pipeline::~Pipeline() = default;
 void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
   namespace tbb = oneapi::tbb;
   segment_has_tiles_ = false;
-  const auto threads = static_cast<int>(job_.shapes.threads);
-  // More threads than processors are allowed when asked for; the arena alone would cap them.
-  const tbb::global_control parallelism(tbb::global_control::max_allowed_parallelism, job_.shapes.threads);
-  tbb::task_arena arena(threads);
-  arena.execute([&] {
+  run_in_arena(job_.shapes.threads, [&] {
     tbb::parallel_pipeline(
         tasks_.size(),
         tbb::make_filter<void, TileTask*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {

@@ -39,7 +39,8 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   }
   if (shapes.self_join && !plan.resident) {
     column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
-    column_state_.emplace(budget, *column_bounds_, 0, plan.tile_columns, plan.kept, plan.reservoir_capacity);
+    column_state_.emplace(budget, *column_bounds_, kernel.select_smallest, 0, plan.tile_columns, plan.kept,
+                          plan.reservoir_capacity);
     column_entries_.reserve(plan.kept);
   }
 }

@@ -7,13 +7,14 @@
 namespace simtile::join {
 
 TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-                     topk::Key initial_bound, WorkFolder& folder)
+                     topk::Key initial_bound, const kernels::TileKernel& kernel, WorkFolder& folder)
     : resident_(plan.resident),
       folder_(&folder),
       bounds_(budget, shapes.query_rows, initial_bound),
       locks_(shapes.query_rows),
-      reservoirs_(budget, bounds_, 0, plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows),
-                  plan.kept, plan.reservoir_capacity) {
+      reservoirs_(budget, bounds_, kernel.select_smallest, 0,
+                  plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows), plan.kept,
+                  plan.reservoir_capacity) {
   if (!plan.resident && shapes.self_join) spill_.emplace(folder, budget, plan.spill_bytes, plan.kept, bounds_);
 }
 

@@ -18,7 +18,7 @@ namespace simtile::join {
 class TopKState {
  public:
   TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan, topk::Key initial_bound,
-            WorkFolder& folder);
+            const kernels::TileKernel& kernel, WorkFolder& folder);
 
   bool is_resident() const noexcept { return resident_; }
   const topk::Bounds& bounds() const noexcept { return bounds_; }

@@ -146,6 +146,49 @@ float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, s
   return score;
 }
 
+// Hoare's selection. A key moves at most once a pass; the passes' lengths fall geometrically.
+void select_smallest(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t* scratch) {
+  std::size_t begin = 0;
+  std::size_t end = count;
+  while (end - begin > 1) {
+    const std::uint64_t a = keys[begin];
+    const std::uint64_t b = keys[begin + (end - begin) / 2];
+    const std::uint64_t c = keys[end - 1];
+    const std::uint64_t low = a < b ? a : b;
+    const std::uint64_t high = a < b ? b : a;
+    const std::uint64_t pivot = c < low ? low : (c < high ? c : high);
+    // Smaller keys go to the front, the others to the back of the scratch, without a branch on the comparison.
+    std::size_t front = begin;
+    std::size_t back = end;
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::uint64_t key = keys[i];
+      const bool smaller = key < pivot;
+      scratch[front] = key;
+      scratch[back - 1] = key;
+      front += smaller;
+      back -= !smaller;
+    }
+    for (std::size_t i = begin; i < end; ++i) keys[i] = scratch[i];
+    if (front == kept) return;
+    if (front < kept) {
+      if (front == begin) {
+        // The pivot is the smallest: put it first, and go on behind it.
+        for (std::size_t i = begin;; ++i)
+          if (keys[i] == pivot) {
+            keys[i] = keys[begin];
+            keys[begin] = pivot;
+            break;
+          }
+        ++front;
+        if (front == kept) return;
+      }
+      begin = front;
+    } else {
+      end = front;
+    }
+  }
+}
+
 }  // namespace
 
 const TileKernel kAvx2Kernel{
@@ -158,6 +201,7 @@ const TileKernel kAvx2Kernel{
     pack_panel<kBaseWidth>,
     accumulate_postings,
     sparse_squared_l2,
+    select_smallest,
 };
 
 }  // namespace simtile::kernels

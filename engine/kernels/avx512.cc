@@ -84,24 +84,30 @@ inline __attribute__((always_inline)) std::uint32_t emit(const Block& block, con
   const __m512 base0 = _mm512_loadu_ps(strip.base_thresholds + column);
   const __m512 base1 = _mm512_loadu_ps(strip.base_thresholds + column + kLanes);
   std::uint32_t masks[kQueryWidth];
-  std::uint32_t any = 0;
+  std::uint32_t rows_hit = 0;
 #pragma GCC unroll 14
   for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
     const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
     const __mmask16 mask0 = Metric::survivors(block.score[q][0], query, base0);
     const __mmask16 mask1 = Metric::survivors(block.score[q][1], query, base1);
     masks[q] = static_cast<std::uint32_t>(mask0) | (static_cast<std::uint32_t>(mask1) << kLanes);
-    any |= masks[q];
+    rows_hit |= static_cast<std::uint32_t>(masks[q] != 0) << q;
   }
-  if (__builtin_expect(any == 0, 1)) return 0;
+  rows_hit &= (1u << strip.query_rows) - 1u;
+  if (__builtin_expect(rows_hit == 0, 1)) return 0;
+  // Walking the set bits mispredicts once a block; asking row after row would at every other one.
+  alignas(64) float scores[kQueryWidth * kBaseWidth];
+  store_partial(block, scores);
   std::uint32_t count = 0;
-  for (std::uint32_t q = 0; q < strip.query_rows; ++q) {
-    if (masks[q] == 0) continue;
+  do {
+    const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
+    rows_hit &= rows_hit - 1;
     const std::uint32_t pair = strip.first_pair + (q << kQueryShift) + column;
-    count += append(static_cast<__mmask16>(masks[q]), block.score[q][0], pair, out_scores + count, out_pairs + count);
-    count += append(static_cast<__mmask16>(masks[q] >> kLanes), block.score[q][1], pair + kLanes, out_scores + count,
-                    out_pairs + count);
-  }
+    const float* row = scores + q * kBaseWidth;
+    count += append(static_cast<__mmask16>(masks[q]), _mm512_load_ps(row), pair, out_scores + count, out_pairs + count);
+    count += append(static_cast<__mmask16>(masks[q] >> kLanes), _mm512_load_ps(row + kLanes), pair + kLanes,
+                    out_scores + count, out_pairs + count);
+  } while (rows_hit != 0);
   return count;
 }
 
@@ -214,11 +220,65 @@ float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, s
   return score;
 }
 
+// The median of three keys.
+inline std::uint64_t median(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+  const std::uint64_t low = a < b ? a : b;
+  const std::uint64_t high = a < b ? b : a;
+  return c < low ? low : (c < high ? c : high);
+}
+
+// Splits keys[begin, end): those below the pivot stay at the front, in place, since the front never overtakes the read
+// position; the others go to the scratch and are copied behind them. Returns where they start.
+inline std::size_t split(std::uint64_t* keys, std::size_t begin, std::size_t end, std::uint64_t pivot,
+                         std::uint64_t* scratch) {
+  const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
+  std::size_t front = begin;
+  std::size_t others = 0;
+  for (std::size_t i = begin; i < end; i += 8) {
+    const std::size_t left = end - i;
+    const auto valid = static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
+    const __m512i batch = _mm512_loadu_si512(keys + i);
+    const __mmask8 smaller = _mm512_mask_cmplt_epu64_mask(valid, batch, pivots);
+    const auto larger = static_cast<__mmask8>(valid & ~smaller);
+    _mm512_storeu_si512(scratch + others, _mm512_maskz_compress_epi64(larger, batch));
+    _mm512_mask_compressstoreu_epi64(keys + front, smaller, batch);
+    front += static_cast<std::size_t>(__builtin_popcount(smaller));
+    others += static_cast<std::size_t>(__builtin_popcount(larger));
+  }
+  for (std::size_t i = 0; i < others; i += 8) {
+    const std::size_t left = others - i;
+    const auto valid = static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
+    _mm512_mask_storeu_epi64(keys + front + i, valid, _mm512_loadu_si512(scratch + i));
+  }
+  return front;
+}
+
+// Hoare's selection, eight keys at a time. The pivot of a pass that finds nothing smaller is itself the smallest;
+// another pass then splits by the key after it, so there is always progress. Keys are below 2^64 - 1.
+void select_smallest(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t* scratch) {
+  std::size_t begin = 0;
+  std::size_t end = count;
+  while (end - begin > 1) {
+    const std::uint64_t pivot = median(keys[begin], keys[begin + (end - begin) / 2], keys[end - 1]);
+    std::size_t front = split(keys, begin, end, pivot, scratch);
+    if (front == begin) {
+      front = split(keys, begin, end, pivot + 1, scratch);
+      if (front > kept) return;  // all in front are the pivot
+    }
+    if (front == kept) return;
+    if (front < kept) {
+      begin = front;
+    } else {
+      end = front;
+    }
+  }
+}
+
 }  // namespace
 
 const TileKernel kAvx512Kernel{
     Isa::kAvx512,     kQueryWidth,     kBaseWidth,          score_strip<InnerProduct>, score_strip<SquaredL2>,
-    pack_query_panel, pack_base_panel, accumulate_postings, sparse_squared_l2,
+    pack_query_panel, pack_base_panel, accumulate_postings, sparse_squared_l2,         select_smallest,
 };
 
 }  // namespace simtile::kernels

@@ -2,6 +2,7 @@
 //
 // std::fma is exact on every machine. Where the processor has the instruction, the same loops compiled for it
 // (target_clones) merely avoid a library call for each step.
+#include <algorithm>
 #include <cmath>
 
 #include "engine/kernels/tile_kernel.h"
@@ -100,11 +101,15 @@ float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, s
   return score;
 }
 
+void select_smallest(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t*) {
+  std::nth_element(keys, keys + kept, keys + count);
+}
+
 }  // namespace
 
 const TileKernel kScalarKernel{
-    Isa::kScalar,      kWidth, kWidth, inner_product, squared_l2, pack_panel, pack_panel, accumulate_postings,
-    sparse_squared_l2,
+    Isa::kScalar,      kWidth,          kWidth, inner_product, squared_l2, pack_panel, pack_panel, accumulate_postings,
+    sparse_squared_l2, select_smallest,
 };
 
 }  // namespace simtile::kernels

@@ -58,6 +58,11 @@ using AccumulatePostings = void (*)(const float* values, const std::uint32_t* ro
 using SparseSquaredL2 = float (*)(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
                                   const std::uint32_t* b_columns, const float* b_values, std::size_t b_count);
 
+// Reorders keys[0, count) so that the first `kept` are the smallest, in any order; 1 <= kept < count. `scratch` holds
+// count + kSelectSlack keys, and keys has as many behind its end.
+using SelectSmallest = void (*)(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t* scratch);
+inline constexpr std::size_t kSelectSlack = 8;
+
 struct TileKernel {
   Isa isa;
   std::uint32_t query_width;
@@ -68,6 +73,7 @@ struct TileKernel {
   PackPanel pack_base_panel;
   AccumulatePostings accumulate_postings;
   SparseSquaredL2 sparse_squared_l2;
+  SelectSmallest select_smallest;
 };
 
 extern const TileKernel kScalarKernel;

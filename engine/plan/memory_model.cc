@@ -10,7 +10,7 @@
 namespace simtile::plan {
 namespace {
 
-constexpr std::uint64_t kLeastSurvivors = 16 * 1024;
+constexpr std::uint64_t kWaitingSurvivors = 16 * 1024;
 
 // Leases of a window of rows: their bytes, and beside them scales and norms (dense) or row starts, columns and values.
 std::uint64_t window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
@@ -25,7 +25,9 @@ std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexce
 }  // namespace
 
 std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept {
-  return std::max<std::uint64_t>(kLeastSurvivors, shapes.query_width * plan.tile_columns) + kernels::kSurvivorSlack;
+  // A strip must fit on top of what is waiting, or a few survivors would force a drain before every strip.
+  return kWaitingSurvivors + shapes.query_width * round_up(plan.tile_columns, shapes.base_width) +
+         kernels::kSurvivorSlack;
 }
 
 std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {

@@ -37,8 +37,8 @@ std::uint64_t kept_neighbours(const Shapes& shapes) {
   return std::max<std::uint64_t>(1, std::min(shapes.top_k, others));
 }
 
-// Twice K spreads a selection over K arrivals; small K gets room enough that selections stay rare.
-std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept, 22, 512); }
+// Room spreads a selection over more arrivals, but lets more of them in: the bound moves only with a selection.
+std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 2, 14, 256); }
 std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
 
 std::uint64_t preferred_columns(const Shapes& shapes) {

@@ -8,6 +8,7 @@
 // bound becomes the weakest score that could still enter; threshold_score() below says when an equal score can.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -66,12 +67,23 @@ inline float closed_threshold(bool larger_better) noexcept {
 }
 
 // The weakest score with which a row numbered first_row or more can have a key below `bound`. An equal score enters
-// only if the row can be smaller than the bound's own: that spares all the ties of duplicate rows.
+// only if the row can be smaller than the bound's own: that spares all the ties of duplicate rows. Otherwise it must be
+// the next better score: the neighbouring integer, but not the -0 beside +0, and not beyond an infinity.
 inline float threshold_score(bool larger_better, Key bound, std::uint64_t first_row) noexcept {
-  if (bound == kNoBound) return -closed_threshold(larger_better);
-  const float score = key_score(larger_better, bound);
-  // Better than an infinite score there is nothing: the threshold is then that infinity.
-  return first_row < key_row(bound) ? score : std::nextafter(score, closed_threshold(larger_better));
+  constexpr std::uint32_t kPlusInfinity = 0xff800000u;  // as ascending bits
+  constexpr std::uint32_t kMinusInfinity = 0x007fffffu;
+  constexpr std::uint32_t kMinusZero = 0x7fffffffu;
+  const auto upper = static_cast<std::uint32_t>(bound >> 32);
+  std::uint32_t bits = larger_better ? ~upper : upper;
+  const std::uint32_t strict = first_row < key_row(bound) ? 0u : 1u;
+  if (larger_better) {
+    bits = std::min(bits + strict, kPlusInfinity);
+    bits = std::max(bits, kMinusInfinity);
+  } else {
+    bits = std::max(bits - strict, kMinusInfinity);
+    bits = std::min(bits - (bits == kMinusZero ? 1u : 0u), kPlusInfinity);
+  }
+  return score_of_ascending_bits(bits);
 }
 
 }  // namespace simtile::topk

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <span>
 
+#include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
 #include "engine/topk/candidate_key.h"
 
@@ -54,8 +55,8 @@ class RowLocks {
 class Reservoirs {
  public:
   // Rows [first_row, first_row + rows); 1 <= top_k < capacity.
-  Reservoirs(PageBudget& budget, Bounds& bounds, std::uint64_t first_row, std::uint64_t rows, std::uint64_t top_k,
-             std::uint64_t capacity);
+  Reservoirs(PageBudget& budget, Bounds& bounds, kernels::SelectSmallest select, std::uint64_t first_row,
+             std::uint64_t rows, std::uint64_t top_k, std::uint64_t capacity);
 
   bool holds(std::uint64_t row) const noexcept { return row - first_row_ < rows_; }
   std::uint64_t first_row() const noexcept { return first_row_; }
@@ -76,13 +77,16 @@ class Reservoirs {
   void reset(std::uint64_t first_row, std::uint64_t rows) noexcept;
 
   static std::uint64_t cost_bytes(std::uint64_t rows, std::uint64_t capacity) noexcept {
-    return rows * (capacity * sizeof(Key) + sizeof(std::uint32_t));
+    return rows * (capacity * sizeof(Key) + sizeof(std::uint32_t)) + kernels::kSelectSlack * sizeof(Key);
   }
 
  private:
+  // Longer reservoirs than this select in place with the standard library, so that the scratch fits on the stack.
+  static constexpr std::size_t kScratchKeys = 2048;
   void prune(std::uint64_t row) noexcept;
 
   Bounds* bounds_;
+  kernels::SelectSmallest select_;
   std::uint64_t first_row_;
   std::uint64_t rows_;
   std::uint64_t top_k_;
