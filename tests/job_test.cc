@@ -172,5 +172,14 @@ TEST(Job, DamagedPayloadIsFoundBeforeItReachesAResult) {
   EXPECT_FALSE(std::filesystem::exists(folder / "a.knn"));
 }
 
+TEST(Job, InputCutShortWhileInUseIsAnError) {
+  const TempFolder folder;
+  write_matrix(folder / "a.emb", random_matrix(3000, 64, 14));
+  JobOptions options = options_for(Metric::kInnerProduct, 3);
+  options.progress = [&](const JobProgress&) { std::filesystem::resize_file(folder / "a.emb", 8192); };
+  EXPECT_EQ(code_of({folder / "a.emb", ""}, folder / "a.knn", options), ErrorCode::kCorrupt);
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.knn"));
+}
+
 }  // namespace
 }  // namespace simtile::tests

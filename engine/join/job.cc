@@ -225,7 +225,7 @@ JobReport Run::finish() {
   report.flops = 2.0 * static_cast<double>(statistics.pairs_scored) * static_cast<double>(prepared_.shapes.dims);
   report.candidates = statistics.candidates;
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
-  report.bytes_read = plan::remaining_work(prepared_.shapes, prepared_.plan, rows_resumed_).bytes_read;
+  report.bytes_read = prepared_.base->leased_bytes() + (prepared_.queries ? prepared_.queries->leased_bytes() : 0);
   report.bytes_spilled = bytes_written_ + (state_.spill_store() ? state_.spill_store()->bytes_written() : 0);
   sampler_.sample_now();
   report.peak_rss_bytes = read_process_memory().peak_rss_bytes;

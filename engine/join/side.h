@@ -30,6 +30,9 @@ struct Side {
     else
       dense.emplace(matrix, std::move(checksums), budget, unit_norm);
   }
+  std::uint64_t leased_bytes() const noexcept {
+    return (dense ? dense->leased_bytes() : 0) + (sparse ? sparse->leased_bytes() : 0);
+  }
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
     if (dense) dense->prefetch(first_row, rows);
     if (sparse) sparse->prefetch(first_row, rows);

@@ -41,6 +41,9 @@ class DenseRows {
 
   Window window(std::uint64_t first_row, std::uint64_t rows);
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
+  std::uint64_t leased_bytes() const noexcept {
+    return rows_.leased_bytes() + (scales_ ? scales_->leased_bytes() : 0) + (norms_ ? norms_->leased_bytes() : 0);
+  }
 
  private:
   const storage::MatrixFile* matrix_;

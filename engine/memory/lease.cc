@@ -79,7 +79,9 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t first_block = offset / kBlockBytes;
   const std::uint64_t begin = first_block * kBlockBytes;
   const std::uint64_t end = std::min(round_up(offset + bytes, kBlockBytes), ContainerFile::padded_bytes(*section_));
+  check_not_truncated(section_->offset + end);
   budget_->charge(end - begin);
+  leased_bytes_.fetch_add(end - begin, std::memory_order_relaxed);
   try {
     lease.mapping_ =
         os::Mapping::map_file(container_->file(), section_->offset + begin, static_cast<std::size_t>(end - begin));
@@ -93,6 +95,14 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
   }
   lease.budget_ = budget_;
   return lease;
+}
+
+// Pages beyond the end of a file that was cut after it was opened would kill the process when touched.
+void LeasedSection::check_not_truncated(std::uint64_t end) const {
+  const std::uint64_t bytes = container_->file().size();
+  if (bytes < end)
+    throw Error(ErrorCode::kCorrupt, "'" + container_->path() + "' was cut to " + std::to_string(bytes) +
+                                         " bytes while it was in use; replace files by renaming, and run again");
 }
 
 void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept {

@@ -86,10 +86,14 @@ class LeasedSection {
   // Asks the kernel to bring that range into the page cache.
   void prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept;
 
+  // Bytes leased so far, widened to whole blocks: what was asked of the page cache.
+  std::uint64_t leased_bytes() const noexcept { return leased_bytes_.load(std::memory_order_relaxed); }
+
   // The most that a lease of so many bytes can count.
   static std::uint64_t lease_cost_bytes(std::uint64_t bytes) noexcept;
 
  private:
+  void check_not_truncated(std::uint64_t end) const;
   void check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped);
 
   const storage::ContainerFile* container_;
@@ -97,6 +101,7 @@ class LeasedSection {
   std::shared_ptr<const std::vector<std::uint64_t>> checksums_;
   PageBudget* budget_;
   std::vector<std::atomic<std::uint8_t>> block_checked_;
+  std::atomic<std::uint64_t> leased_bytes_{0};
 };
 
 }  // namespace simtile
