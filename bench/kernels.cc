@@ -229,7 +229,7 @@ void register_all() {
     const std::string set(to_string(isa));
     if (isa != Isa::kScalar)
       benchmark::RegisterBenchmark(("fma_peak/" + set).c_str(), fma_peak, isa)
-          ->DenseThreadRange(1, std::max(1, benchmark::CPUInfo::Get().num_cpus))
+          ->ThreadRange(1, std::max(1, benchmark::CPUInfo::Get().num_cpus))
           ->UseRealTime();
     register_strips(isa, set);
     for (const bool query : {false, true})

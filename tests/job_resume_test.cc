@@ -17,8 +17,8 @@
 namespace simtile::tests {
 namespace {
 
-constexpr std::uint64_t kRows = 9000;
-constexpr std::uint64_t kTopK = 300;  // 9,000 x 600 keys of 8 bytes do not fit in the smaller budget: that one spills
+constexpr std::uint64_t kRows = 4000;
+constexpr std::uint64_t kTopK = 400;  // 4,000 x 450 keys of 8 bytes do not fit in the smaller budget: that one spills
 
 struct Fixture {
   TempFolder folder;
@@ -26,7 +26,7 @@ struct Fixture {
   std::string queries = folder / "q.emb";
   Fixture() {
     write_matrix(base, random_matrix(kRows, 12, 1));
-    write_matrix(queries, random_matrix(3000, 12, 2));
+    write_matrix(queries, random_matrix(4000, 12, 2));
   }
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ namespace simtile::tests {
 struct ToolResult {
   int exit_code = -1;  // 128 + the signal where one ended the tool
   std::string out, err;
+  std::uint64_t peak_rss_bytes = 0;  // as the kernel counts it (VmHWM), or this process's own where that is larger
 };
 
 // A running tool; its output goes to files, so that it can never block on a pipe that nobody reads.
@@ -36,8 +38,10 @@ class Tool {
 
   ToolResult wait() {
     int status = 0;
-    if (::waitpid(pid_, &status, 0) != pid_) throw std::runtime_error("cannot wait");
+    rusage usage{};
+    if (::wait4(pid_, &status, 0, &usage) != pid_) throw std::runtime_error("cannot wait");
     ToolResult result;
+    result.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
     result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (stdout_path_ == folder_ / "out") result.out = read_bytes(stdout_path_);
     result.err = read_bytes(folder_ / "err");

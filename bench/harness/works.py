@@ -1,0 +1,70 @@
+"""The work list of bench/compare: rows of its table."""
+
+from dataclasses import dataclass, replace
+
+from harness.simtile_job import Job
+
+# FAISS with OpenBLAS held to AVX2, beside simtile held to AVX2.
+FAISS_AVX2 = "faiss-avx2"
+SLOW_PEERS = ("numpy", "sklearn-cosine", "sklearn-neighbors", "hnswlib")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    name: str
+    job: Job
+    program: str = "simtile"
+    isa: str = "auto"
+    threads: int = 0  # 0: as many as --threads says
+    # Peers only: how many query rows are searched; their time is scaled up to all of the job's.
+    query_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    name: str
+    about: str
+    contestants: tuple
+    # Ratios are of a contestant's seconds to the first one's; in a scaling work to the one's before it.
+    scaling: bool = False
+
+
+def _query_rows(program, job, quick):
+    """Every peer's cost is proportional to its query rows, so the slow ones search fewer, and everyone does in --quick."""
+    if program in SLOW_PEERS:
+        most = 2000 if quick else 10_000
+    else:
+        most = 20_000 if quick else job.answered_rows
+    return min(most, job.answered_rows)
+
+
+def _against(name, about, job, peers, quick, isa="auto"):
+    contestants = [Contestant("simtile", job, isa=isa)]
+    contestants += [Contestant(peer, job, program=peer, query_rows=_query_rows(peer, job, quick)) for peer in peers]
+    return Work(name, about, tuple(contestants))
+
+
+def all_works(quick, scale):
+    general = ("faiss", "numpy", "hnswlib")
+    search = {dims: Job(50_000, dims, 10, query_rows=10_000).scaled(scale) for dims in (512, 128)}
+    joins = {"join-128": Job(50_000, 128, 10).scaled(scale), "join-512": Job(50_000, 512, 100).scaled(scale),
+             "join-768": Job(20_000, 768, 200).scaled(scale)}
+    cosine = replace(joins["join-128"], metric="cosine")
+    l2 = replace(joins["join-128"], metric="l2")
+
+    works = [_against(f"search-{dims}", "search", job, general, quick) for dims, job in search.items()]
+    works += [_against(name, "self-join", job, general if name == "join-128" else ("faiss",), quick)
+              for name, job in joins.items()]
+    works += [_against(f"{name}-avx2", "self-join, AVX2", job, ("faiss", FAISS_AVX2), quick, isa="avx2")
+              for name, job in joins.items()]
+    works.append(_against("join-128-cosine", "self-join", cosine,
+                          ("faiss", "sklearn-cosine", "sklearn-neighbors", "numpy"), quick))
+    works.append(_against("join-128-l2", "self-join", l2, ("faiss",), quick))
+    works.append(_against("join-16", "self-join, few dimensions", Job(50_000, 16, 100).scaled(scale), ("faiss",), quick))
+    works += [Work(f"{name}-threads", "2 threads against 1",
+                   (Contestant("2 threads", joins[name], threads=2), Contestant("1 thread", joins[name], threads=1)))
+              for name in ("join-128", "join-512")]
+    works.append(Work("scaling-128", "self-join, twice the rows", tuple(
+        Contestant(f"{rows:,} rows", Job(rows, 128, 10).scaled(scale)) for rows in (25_000, 50_000, 100_000, 200_000)),
+        scaling=True))
+    return works

@@ -1,0 +1,222 @@
+// The page budget holds: what the kernel calls the tool's peak (VmHWM, by wait4) stays within --budget, for every kind
+// of matrix and for every verb, when the data is larger than the budget.
+//
+// Under a sanitizer the process is larger than the plan can know (shadow memory, quarantine): there the budgets have
+// more room, and the plan's own figure is held to them instead.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+
+#include "simtile/byte_size.h"
+#include "tests/run_tool.h"
+
+namespace simtile::tests {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+
+std::string mebibytes(std::uint64_t count) { return std::to_string(count) + "MiB"; }
+
+// Whole numbers, so that every element type holds them; written row by row, since a child of a large process starts
+// its life large.
+void write_large_dense(const std::string& path, ElementType type, std::uint64_t rows, std::uint64_t columns) {
+  storage::MatrixWriterOptions options;
+  options.element_type = type;
+  options.columns = columns;
+  storage::MatrixWriter writer(path, options);
+  std::vector<float> row(columns);
+  std::uint32_t state = 1;
+  for (std::uint64_t r = 0; r < rows; ++r) {
+    for (float& value : row) value = static_cast<float>((state = state * 1664525 + 1013904223) >> 24);
+    writer.append_rows(row);
+  }
+  writer.finish();
+}
+
+constexpr std::uint32_t kSparseColumns = 200'000;
+
+void write_large_sparse(const std::string& path, std::uint64_t rows, std::uint32_t nonzeros) {
+  storage::MatrixWriterOptions options;
+  options.layout = storage::MatrixLayout::kCsr;
+  options.columns = kSparseColumns;
+  storage::MatrixWriter writer(path, options);
+  std::vector<std::uint32_t> columns(nonzeros);
+  std::vector<float> values(nonzeros);
+  const std::uint32_t step = kSparseColumns / nonzeros;
+  std::uint32_t state = 1;
+  for (std::uint64_t r = 0; r < rows; ++r) {
+    for (std::uint32_t i = 0; i < nonzeros; ++i) {
+      state = state * 1664525 + 1013904223;
+      columns[i] = i * step + (state >> 8) % step;
+      values[i] = static_cast<float>(state >> 24) + 1.0f;
+    }
+    writer.append_sparse_row(columns, values);
+  }
+  writer.finish();
+}
+
+json report_at(const std::string& path) { return json::parse(read_bytes(path)); }
+
+void expect_within(const ToolResult& result, std::uint64_t budget_bytes) {
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  if (!kSanitized) EXPECT_LE(result.peak_rss_bytes, budget_bytes);
+}
+
+// The budget that the error names; `arguments` are a job's, without --budget.
+std::uint64_t smallest_budget_mebibytes(std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), {"--budget", "1"});
+  const ToolResult refused = run_tool(arguments);
+  EXPECT_EQ(refused.exit_code, 4) << refused.err;
+  const std::string words = "(--budget ";
+  const std::size_t at = refused.err.find(words);
+  if (at == std::string::npos) throw std::runtime_error("no budget is named: " + refused.err);
+  return parse_byte_size(refused.err.substr(at + words.size(), refused.err.find(')', at) - at - words.size())) / kMiB;
+}
+
+class Budget : public testing::Test {
+ protected:
+  // Runs a job and holds it to its budget; gives the report.
+  json run_within(std::vector<std::string> arguments, std::uint64_t budget_mebibytes, int threads) {
+    arguments.insert(arguments.end(), {"--threads", std::to_string(threads), "-o", knn_, "--report", report_,
+                                       "--progress", "none", "--checkpoint-seconds", "1000"});
+    if (kSanitized) budget_mebibytes = std::max(budget_mebibytes, smallest_budget_mebibytes(arguments));
+    arguments.insert(arguments.end(), {"--budget", mebibytes(budget_mebibytes)});
+    SCOPED_TRACE(arguments[0] + ' ' + mebibytes(budget_mebibytes) + ' ' + std::to_string(threads) + " threads");
+    const ToolResult result = run_tool(arguments);
+    expect_within(result, budget_mebibytes * kMiB);
+    json report = report_at(report_);
+    EXPECT_EQ(report["budget_bytes"], budget_mebibytes * kMiB);
+    EXPECT_LE(report["planned_peak_bytes"], budget_mebibytes * kMiB);
+    const auto kernels_figure = static_cast<double>(result.peak_rss_bytes);
+    EXPECT_NEAR(report["peak_rss_bytes"].get<double>(), kernels_figure, 0.02 * kernels_figure);
+    return report;
+  }
+
+  // Every budget and every number of threads, for a matrix that is larger than the smallest budget.
+  void run_all(const std::string& base, const std::string& queries) {
+    ASSERT_GT(std::filesystem::file_size(base), 48 * kMiB);
+    const std::vector<std::string> metrics{"cosine", "ip", "l2"};
+    std::size_t metric = 0;
+    for (const int threads : {1, 2, 5})
+      for (const std::uint64_t budget : {48, 64, 128, 512}) {
+        run_within({"search", base, queries, "--metric", metrics[++metric % 3]}, budget, threads);
+        run_within({"join", queries, "--metric", metrics[metric % 3]}, budget, threads);
+      }
+    for (const auto& [budget, threads] : {std::pair{48, 2}, {64, 1}, {128, 5}, {512, 2}})
+      run_within({"join", base, "--metric", metrics[++metric % 3]}, std::uint64_t(budget), threads);
+  }
+
+  const TempFolder folder_;
+  const std::string base_ = folder_ / "base.emb", queries_ = folder_ / "queries.emb";
+  const std::string knn_ = folder_ / "out.knn", report_ = folder_ / "report.json";
+};
+
+TEST_F(Budget, HoldsForFloats) {
+  write_large_dense(base_, ElementType::kF32, 1800, 8192);
+  write_large_dense(queries_, ElementType::kF32, 100, 8192);
+  run_all(base_, queries_);
+}
+
+TEST_F(Budget, HoldsForBytes) {
+  write_large_dense(base_, ElementType::kU8, 3300, 16384);
+  write_large_dense(queries_, ElementType::kU8, 50, 16384);
+  run_all(base_, queries_);
+}
+
+TEST_F(Budget, HoldsForSparseRows) {
+  write_large_sparse(base_, 8000, 800);
+  write_large_sparse(queries_, 200, 800);
+  run_all(base_, queries_);
+}
+
+TEST_F(Budget, HoldsWhenTheResultsSpill) {
+  constexpr std::uint64_t kRows = 10'000;
+  // 10,000 rows x 800 keys of 8 bytes: more than the smaller budgets have left.
+  ASSERT_EQ(run_tool({"generate", base_, "--rows", std::to_string(kRows), "--dims", "8"}).exit_code, 0);
+  const json spilling = run_within({"join", base_, "--top-k", "400"}, 48, 2);
+  EXPECT_GT(spilling["bytes_spilled"], 0);
+  const std::string expected = read_bytes(knn_);
+  EXPECT_EQ(run_within({"join", base_, "--top-k", "400"}, 512, 2)["bytes_spilled"], 0);
+  EXPECT_TRUE(read_bytes(knn_) == expected) << "the budget changed the answer";
+}
+
+TEST_F(Budget, TooSmallIsRefusedAndTheOneNamedWorks) {
+  ASSERT_EQ(run_tool({"generate", base_, "--rows", "3000", "--dims", "600"}).exit_code, 0);
+  ASSERT_EQ(run_tool({"generate", queries_, "--rows", "500", "--dims", "600"}).exit_code, 0);
+  for (const std::vector<std::string>& job :
+       {std::vector<std::string>{"join", base_}, {"join", base_, "-k", "2000"}, {"search", base_, queries_}})
+    for (const int threads : {1, 5}) {
+      std::vector<std::string> arguments = job;
+      arguments.insert(arguments.end(), {"-o", knn_, "--threads", std::to_string(threads)});
+      const std::uint64_t named = smallest_budget_mebibytes(arguments);
+      const json report = run_within(job, named, threads);
+      // The plan's own smallest is in bytes, and the process's size in it varies by some pages; the one that is named
+      // is whole mebibytes at least half of one above it.
+      const std::uint64_t exact = report["smallest_budget_bytes"];
+      EXPECT_LE(named * kMiB, exact + 2 * kMiB);
+      std::filesystem::remove(knn_);
+      arguments.insert(arguments.end(), {"--budget", std::to_string(exact - kMiB)});
+      const ToolResult refused = run_tool(arguments);
+      EXPECT_EQ(refused.exit_code, 4);
+      EXPECT_THAT(refused.err, HasSubstr("the smallest that works is "));
+      EXPECT_FALSE(std::filesystem::exists(knn_));
+      EXPECT_FALSE(std::filesystem::exists(knn_ + ".work"));
+    }
+}
+
+// A .npy of zeros that takes no room on disk.
+void write_sparse_npy(const std::string& path, std::uint64_t rows, std::uint64_t columns) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " +
+                       std::to_string(columns) + "), }";
+  header.resize(118 - 1, ' ');
+  header += '\n';
+  const auto length = static_cast<char>(header.size());
+  write_bytes(path, std::string("\x93NUMPY\x01\x00", 8) + length + '\0' + header);
+  std::filesystem::resize_file(path, 10 + header.size() + rows * columns * sizeof(float));
+}
+
+TEST_F(Budget, EveryVerbStreams) {
+  constexpr std::uint64_t kBudgetMebibytes = 48;
+  const std::string npy = folder_ / "large.npy";
+  write_sparse_npy(npy, 100'000, 512);
+  ASSERT_GT(std::filesystem::file_size(npy), 190 * kMiB);
+  ASSERT_EQ(run_tool({"generate", queries_, "--rows", "200000", "--dims", "1"}).exit_code, 0);
+  ASSERT_EQ(run_tool({"generate", base_, "--rows", "100", "--dims", "1"}).exit_code, 0);
+  ASSERT_EQ(run_tool({"search", base_, queries_, "-k", "30", "-o", knn_}).exit_code, 0);
+  ASSERT_GT(std::filesystem::file_size(knn_), kBudgetMebibytes * kMiB);
+  const std::string emb = folder_ / "large.emb";
+  for (const std::vector<std::string>& verb :
+       {std::vector<std::string>{"import", npy, emb, "--progress", "none"},
+        {"generate", folder_ / "made.emb", "--rows", "60000", "--dims", "256", "--progress", "none"},
+        {"info", emb},
+        {"verify", emb},
+        {"plan", "join", emb},
+        {"info", knn_},
+        {"verify", knn_},
+        {"neighbors", knn_, "--row", "150000"},
+        {"export", knn_, folder_ / "out.csv"},
+        {"export", knn_, folder_ / "out.ndjson"},
+        {"export", knn_, folder_ / "out.npy"},
+        {"export", knn_, folder_ / "out.ivecs"}}) {
+    SCOPED_TRACE(verb[0] + ' ' + verb.back());
+    std::vector<std::string> arguments = verb;
+    arguments.insert(arguments.end(), {"--budget", mebibytes(kSanitized ? 4096 : kBudgetMebibytes)});
+    expect_within(run_tool(arguments), kBudgetMebibytes * kMiB);
+  }
+}
+
+}  // namespace
+}  // namespace simtile::tests

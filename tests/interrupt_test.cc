@@ -1,0 +1,177 @@
+// Jobs that are stopped from outside: by Ctrl-C, by SIGTERM, by kill -9. Nothing half done is ever seen under the
+// output's name, what was there stays until the new one is whole, and the next run takes up the work.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "tests/run_tool.h"
+
+namespace simtile::tests {
+namespace {
+
+using testing::HasSubstr;
+
+class Interrupt : public testing::Test {
+ protected:
+  Interrupt() {
+    generate(base_, "9000", "1");
+    generate(queries_, "6000", "2");
+  }
+
+  static void generate(const std::string& path, const char* rows, const char* seed) {
+    const ToolResult result = run_tool({"generate", path, "--rows", rows, "--dims", "64", "--seed", seed});
+    if (result.exit_code != 0) throw std::runtime_error(result.err);
+  }
+
+  std::vector<std::vector<std::string>> jobs() const {
+    return {{"join", base_, "--top-k", "20"}, {"search", base_, queries_, "--top-k", "20"}};
+  }
+
+  std::vector<std::string> with(std::vector<std::string> job, const std::vector<std::string>& options) const {
+    job.insert(job.end(), {"-o", knn_, "--report", report_, "--progress", "none"});
+    job.insert(job.end(), options.begin(), options.end());
+    return job;
+  }
+
+  void run(const std::vector<std::string>& arguments) {
+    const ToolResult result = run_tool(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+
+  std::string answer_of(const std::vector<std::string>& job) {
+    run(with(job, {}));
+    std::string bytes = read_bytes(knn_);
+    std::filesystem::remove(knn_);
+    std::filesystem::remove(report_);
+    return bytes;
+  }
+
+  // Starts a job at its slowest and returns when its first checkpoint is on disk: then it is under way, and not soon
+  // done.
+  Tool start_slowly(const std::vector<std::string>& job) {
+    Tool tool(with(job, {"--isa", "scalar", "--threads", "1", "--checkpoint-seconds", "0"}));
+    for (int tries = 0; tries < 60'000 && !std::filesystem::exists(work_ + "/journal"); ++tries) ::usleep(1000);
+    return tool;
+  }
+
+  ToolResult stop(Tool& tool, int signal) {
+    EXPECT_EQ(::kill(tool.pid(), signal), 0);
+    ToolResult result = tool.wait();
+    EXPECT_TRUE(std::filesystem::exists(work_ + "/journal"));
+    EXPECT_FALSE(std::filesystem::exists(knn_ + ".partial"));
+    EXPECT_FALSE(std::filesystem::exists(report_));
+    return result;
+  }
+
+  std::uint64_t tiles_resumed() const { return nlohmann::json::parse(read_bytes(report_))["tiles_resumed"]; }
+
+  // Goes on with other threads, budget and kernels, and must end in the very same bytes.
+  void expect_to_finish(const std::vector<std::string>& job, const std::vector<std::string>& options,
+                        const std::string& expected) {
+    run(with(job, options));
+    EXPECT_GT(tiles_resumed(), 0u);
+    EXPECT_TRUE(read_bytes(knn_) == expected) << "the resumed job gave another answer";
+    EXPECT_FALSE(std::filesystem::exists(work_));
+    std::filesystem::remove(knn_);
+    std::filesystem::remove(report_);
+  }
+
+  const TempFolder folder_;
+  const std::string base_ = folder_ / "base.emb", queries_ = folder_ / "queries.emb";
+  const std::string knn_ = folder_ / "out.knn", work_ = knn_ + ".work", report_ = folder_ / "report.json";
+};
+
+TEST_F(Interrupt, SignalsEndAJobInGoodOrderAndTheNextRunGoesOn) {
+  for (const std::vector<std::string>& job : jobs()) {
+    const std::string expected = answer_of(job);
+    for (const auto& [signal, options] :
+         {std::pair{SIGINT, std::vector<std::string>{"--threads", "5", "--budget", "3GiB"}},
+          {SIGTERM, {"--threads", "2", "--budget", "1GiB", "--isa", "scalar"}}}) {
+      SCOPED_TRACE(job[0] + " and signal " + std::to_string(signal));
+      Tool tool = start_slowly(job);
+      const ToolResult result = stop(tool, signal);
+      EXPECT_EQ(result.exit_code, 130);
+      EXPECT_EQ(result.out, "");
+      EXPECT_THAT(result.err, HasSubstr("run the same command again"));
+      EXPECT_FALSE(std::filesystem::exists(knn_));
+      expect_to_finish(job, options, expected);
+    }
+  }
+}
+
+TEST_F(Interrupt, AKilledJobGoesOnFromItsLastCheckpoint) {
+  for (const std::vector<std::string>& job : jobs()) {
+    SCOPED_TRACE(job[0]);
+    const std::string expected = answer_of(job);
+    Tool tool = start_slowly(job);
+    EXPECT_EQ(stop(tool, SIGKILL).exit_code, 128 + SIGKILL);
+    EXPECT_FALSE(std::filesystem::exists(knn_));
+    expect_to_finish(job, {"--threads", "5", "--budget", "1GiB"}, expected);
+  }
+}
+
+// Killed again and again at moments that nobody chose.
+TEST_F(Interrupt, AJobThatIsKilledManyTimesStillEndsInTheSameBytes) {
+  const std::vector<std::string> job = jobs()[0];
+  const std::string expected = answer_of(job);
+  for (int kill_after_ms = 20; kill_after_ms <= 260; kill_after_ms += 40) {
+    Tool tool(with(job, {"--threads", "2", "--isa", "scalar", "--checkpoint-seconds", "0"}));
+    ::usleep(static_cast<useconds_t>(kill_after_ms) * 1000);
+    ASSERT_EQ(::kill(tool.pid(), SIGKILL), 0);
+    const int exit_code = tool.wait().exit_code;
+    ASSERT_TRUE(exit_code == 128 + SIGKILL || exit_code == 0) << exit_code;
+    if (exit_code == 128 + SIGKILL && std::filesystem::exists(knn_)) EXPECT_TRUE(read_bytes(knn_) == expected);
+  }
+  run(with(job, {}));
+  EXPECT_TRUE(read_bytes(knn_) == expected) << "kills changed the answer";
+  EXPECT_FALSE(std::filesystem::exists(work_));
+}
+
+TEST_F(Interrupt, FreshStartsOver) {
+  const std::vector<std::string> job = jobs()[0];
+  const std::string expected = answer_of(job);
+  Tool tool = start_slowly(job);
+  EXPECT_EQ(stop(tool, SIGINT).exit_code, 130);
+  run(with(job, {"--fresh"}));
+  EXPECT_EQ(tiles_resumed(), 0u);
+  EXPECT_TRUE(read_bytes(knn_) == expected);
+  EXPECT_FALSE(std::filesystem::exists(work_));
+}
+
+TEST_F(Interrupt, ASecondJobOnTheWorkFolderIsRefusedWithTheFirstsProcess) {
+  const std::vector<std::string> job = jobs()[0];
+  const std::string expected = answer_of(job);
+  Tool first = start_slowly(job);
+  ASSERT_EQ(::kill(first.pid(), SIGSTOP), 0);  // so that it is still there, however slow the second is
+  for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--fresh"}, {"--metric", "l2"}}) {
+    const ToolResult second = run_tool(with(job, options));
+    EXPECT_EQ(second.exit_code, 2) << second.err;
+    EXPECT_THAT(second.err, HasSubstr("in use by process " + std::to_string(first.pid()) + ";"));
+    EXPECT_FALSE(std::filesystem::exists(knn_));
+  }
+  ASSERT_EQ(::kill(first.pid(), SIGCONT), 0);
+  EXPECT_EQ(stop(first, SIGTERM).exit_code, 130);  // unharmed by the others
+  expect_to_finish(job, {}, expected);
+}
+
+TEST_F(Interrupt, TheOlderOutputStaysUntilTheNewOneIsWhole) {
+  const std::vector<std::string> job = jobs()[0];
+  const std::string expected = answer_of(job);
+  run(with({"join", base_, "--top-k", "3", "--metric", "l2"}, {}));
+  std::filesystem::remove(report_);
+  const std::string older = read_bytes(knn_);
+  ASSERT_FALSE(older == expected);
+  for (const int signal : {SIGINT, SIGKILL}) {
+    Tool tool = start_slowly(job);
+    EXPECT_TRUE(read_bytes(knn_) == older);
+    stop(tool, signal);
+    EXPECT_TRUE(read_bytes(knn_) == older);
+    std::filesystem::remove_all(work_);
+  }
+  run(with(job, {}));
+  EXPECT_TRUE(read_bytes(knn_) == expected);
+}
+
+}  // namespace
+}  // namespace simtile::tests
