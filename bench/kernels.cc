@@ -3,10 +3,13 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/machine_limits.h"
@@ -31,11 +34,24 @@ void report_rate(benchmark::State& state, const char* name, double per_iteration
       benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
 }
 
-// `share_of_<limit>`: the rate over the better of two measurements of the limit.
-void report_share(benchmark::State& state, const char* name, double per_iteration, double before, double after) {
-  state.counters[name] =
-      benchmark::Counter(per_iteration / std::max(before, after), benchmark::Counter::kIsIterationInvariantRate);
-}
+// Sets a rate beside a limit of the machine, the better of two measurements of it: before the work and after it.
+class ShareOfLimit {
+ public:
+  explicit ShareOfLimit(std::function<double()> measure_limit)
+      : measure_limit_(std::move(measure_limit)), before_(measure_limit_()), start_(Clock::now()) {}
+
+  void report(benchmark::State& state, const char* name, double per_iteration) const {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    const double rate = per_iteration * static_cast<double>(state.iterations()) / seconds;
+    state.counters[name] = rate / std::max(before_, measure_limit_());
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::function<double()> measure_limit_;
+  double before_;
+  Clock::time_point start_;
+};
 
 std::vector<float> gaussian(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
@@ -138,13 +154,13 @@ void strip(benchmark::State& state, Isa isa, Metric metric, double share_let_thr
   const TileKernel& kernel = kernels::select_kernel(isa);
   TileWork work(kernel, metric, static_cast<std::uint32_t>(state.range(0)));
   if (share_let_through > 0.0) work.let_through(share_let_through);
-  const bool has_peak = isa != Isa::kScalar;
-  const double before = has_peak ? measure_fma_peak_flops(isa) : 0.0;
+  std::optional<ShareOfLimit> share;
+  if (isa != Isa::kScalar) share.emplace([isa] { return measure_fma_peak_flops(isa); });
   std::uint32_t survivors = 0;
   for (auto _ : state) benchmark::DoNotOptimize(survivors = work.score());
+  if (share) share->report(state, "share_of_fma_peak", work.flops());
   report_rate(state, "flops", work.flops());
   state.counters["survivors"] = survivors / work.pairs();
-  if (has_peak) report_share(state, "share_of_fma_peak", work.flops(), before, measure_fma_peak_flops(isa));
 }
 
 // Packs panel after panel out of memory that no cache holds.
@@ -155,17 +171,16 @@ void pack(benchmark::State& state, Isa isa, bool query) {
   const std::size_t panel_bytes = std::size_t{width} * dims * sizeof(float);
   std::vector<float> panel(std::size_t{width} * dims);
   const std::span<const std::byte> memory = streaming_memory();
-  const double before = measure_read_bytes_per_second();
   std::size_t at = 0;
+  const ShareOfLimit share(measure_read_bytes_per_second);
   for (auto _ : state) {
     const auto* rows = reinterpret_cast<const float*>(memory.data() + at);
     (query ? kernel.pack_query_panel : kernel.pack_base_panel)(rows, dims, width, dims, panel.data());
     benchmark::ClobberMemory();
     at = at + 2 * panel_bytes <= memory.size() ? at + panel_bytes : 0;
   }
-  const auto bytes = static_cast<double>(panel_bytes);
-  report_rate(state, "bytes", bytes);
-  report_share(state, "share_of_read_bandwidth", bytes, before, measure_read_bytes_per_second());
+  share.report(state, "share_of_read_bandwidth", static_cast<double>(panel_bytes));
+  report_rate(state, "bytes", static_cast<double>(panel_bytes));
 }
 
 // Decodes row after row out of memory that no cache holds.
@@ -174,17 +189,16 @@ void decode(benchmark::State& state, ElementType type) {
   const std::size_t row_bytes = columns * element_bytes(type);
   std::vector<float> values(columns);
   const std::span<const std::byte> memory = streaming_memory();
-  const double before = measure_read_bytes_per_second();
   std::size_t at = 0;
+  const ShareOfLimit share(measure_read_bytes_per_second);
   for (auto _ : state) {
     storage::decode_row(type, memory.data() + at, columns, 0.5f, values.data());
     benchmark::ClobberMemory();
     at = at + 2 * row_bytes <= memory.size() ? at + row_bytes : 0;
   }
+  share.report(state, "share_of_read_bandwidth", static_cast<double>(row_bytes));
   report_rate(state, "values", static_cast<double>(columns));
   report_rate(state, "bytes", static_cast<double>(row_bytes));
-  report_share(state, "share_of_read_bandwidth", static_cast<double>(row_bytes), before,
-               measure_read_bytes_per_second());
 }
 
 // Prunes full reservoirs of the size that the plan prefers, each of other keys, so that no branch can be learnt.

@@ -72,7 +72,9 @@ json report_at(const std::string& path) { return json::parse(read_bytes(path)); 
 
 void expect_within(const ToolResult& result, std::uint64_t budget_bytes) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  if (!kSanitized) EXPECT_LE(result.peak_rss_bytes, budget_bytes);
+  if (!kSanitized) {
+    EXPECT_LE(result.peak_rss_bytes, budget_bytes);
+  }
 }
 
 // The budget that the error names; `arguments` are a job's, without --budget.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "tests/run_tool.h"
@@ -49,8 +50,8 @@ class Interrupt : public testing::Test {
 
   // Starts a job at its slowest and returns when its first checkpoint is on disk: then it is under way, and not soon
   // done.
-  Tool start_slowly(const std::vector<std::string>& job) {
-    Tool tool(with(job, {"--isa", "scalar", "--threads", "1", "--checkpoint-seconds", "0"}));
+  std::unique_ptr<Tool> start_slowly(const std::vector<std::string>& job) {
+    auto tool = std::make_unique<Tool>(with(job, {"--isa", "scalar", "--threads", "1", "--checkpoint-seconds", "0"}));
     for (int tries = 0; tries < 60'000 && !std::filesystem::exists(work_ + "/journal"); ++tries) ::usleep(1000);
     return tool;
   }
@@ -89,8 +90,8 @@ TEST_F(Interrupt, SignalsEndAJobInGoodOrderAndTheNextRunGoesOn) {
          {std::pair{SIGINT, std::vector<std::string>{"--threads", "5", "--budget", "3GiB"}},
           {SIGTERM, {"--threads", "2", "--budget", "1GiB", "--isa", "scalar"}}}) {
       SCOPED_TRACE(job[0] + " and signal " + std::to_string(signal));
-      Tool tool = start_slowly(job);
-      const ToolResult result = stop(tool, signal);
+      const std::unique_ptr<Tool> tool = start_slowly(job);
+      const ToolResult result = stop(*tool, signal);
       EXPECT_EQ(result.exit_code, 130);
       EXPECT_EQ(result.out, "");
       EXPECT_THAT(result.err, HasSubstr("run the same command again"));
@@ -104,8 +105,8 @@ TEST_F(Interrupt, AKilledJobGoesOnFromItsLastCheckpoint) {
   for (const std::vector<std::string>& job : jobs()) {
     SCOPED_TRACE(job[0]);
     const std::string expected = answer_of(job);
-    Tool tool = start_slowly(job);
-    EXPECT_EQ(stop(tool, SIGKILL).exit_code, 128 + SIGKILL);
+    const std::unique_ptr<Tool> tool = start_slowly(job);
+    EXPECT_EQ(stop(*tool, SIGKILL).exit_code, 128 + SIGKILL);
     EXPECT_FALSE(std::filesystem::exists(knn_));
     expect_to_finish(job, {"--threads", "5", "--budget", "1GiB"}, expected);
   }
@@ -121,7 +122,9 @@ TEST_F(Interrupt, AJobThatIsKilledManyTimesStillEndsInTheSameBytes) {
     ASSERT_EQ(::kill(tool.pid(), SIGKILL), 0);
     const int exit_code = tool.wait().exit_code;
     ASSERT_TRUE(exit_code == 128 + SIGKILL || exit_code == 0) << exit_code;
-    if (exit_code == 128 + SIGKILL && std::filesystem::exists(knn_)) EXPECT_TRUE(read_bytes(knn_) == expected);
+    if (std::filesystem::exists(knn_)) {
+      EXPECT_TRUE(read_bytes(knn_) == expected);
+    }
   }
   run(with(job, {}));
   EXPECT_TRUE(read_bytes(knn_) == expected) << "kills changed the answer";
@@ -131,8 +134,8 @@ TEST_F(Interrupt, AJobThatIsKilledManyTimesStillEndsInTheSameBytes) {
 TEST_F(Interrupt, FreshStartsOver) {
   const std::vector<std::string> job = jobs()[0];
   const std::string expected = answer_of(job);
-  Tool tool = start_slowly(job);
-  EXPECT_EQ(stop(tool, SIGINT).exit_code, 130);
+  const std::unique_ptr<Tool> tool = start_slowly(job);
+  EXPECT_EQ(stop(*tool, SIGINT).exit_code, 130);
   run(with(job, {"--fresh"}));
   EXPECT_EQ(tiles_resumed(), 0u);
   EXPECT_TRUE(read_bytes(knn_) == expected);
@@ -142,16 +145,16 @@ TEST_F(Interrupt, FreshStartsOver) {
 TEST_F(Interrupt, ASecondJobOnTheWorkFolderIsRefusedWithTheFirstsProcess) {
   const std::vector<std::string> job = jobs()[0];
   const std::string expected = answer_of(job);
-  Tool first = start_slowly(job);
-  ASSERT_EQ(::kill(first.pid(), SIGSTOP), 0);  // so that it is still there, however slow the second is
+  const std::unique_ptr<Tool> first = start_slowly(job);
+  ASSERT_EQ(::kill(first->pid(), SIGSTOP), 0);  // so that it is still there, however slow the second is
   for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--fresh"}, {"--metric", "l2"}}) {
     const ToolResult second = run_tool(with(job, options));
     EXPECT_EQ(second.exit_code, 2) << second.err;
-    EXPECT_THAT(second.err, HasSubstr("in use by process " + std::to_string(first.pid()) + ";"));
+    EXPECT_THAT(second.err, HasSubstr("in use by process " + std::to_string(first->pid()) + ";"));
     EXPECT_FALSE(std::filesystem::exists(knn_));
   }
-  ASSERT_EQ(::kill(first.pid(), SIGCONT), 0);
-  EXPECT_EQ(stop(first, SIGTERM).exit_code, 130);  // unharmed by the others
+  ASSERT_EQ(::kill(first->pid(), SIGCONT), 0);
+  EXPECT_EQ(stop(*first, SIGTERM).exit_code, 130);  // unharmed by the others
   expect_to_finish(job, {}, expected);
 }
 
@@ -163,9 +166,9 @@ TEST_F(Interrupt, TheOlderOutputStaysUntilTheNewOneIsWhole) {
   const std::string older = read_bytes(knn_);
   ASSERT_FALSE(older == expected);
   for (const int signal : {SIGINT, SIGKILL}) {
-    Tool tool = start_slowly(job);
+    const std::unique_ptr<Tool> tool = start_slowly(job);
     EXPECT_TRUE(read_bytes(knn_) == older);
-    stop(tool, signal);
+    stop(*tool, signal);
     EXPECT_TRUE(read_bytes(knn_) == older);
     std::filesystem::remove_all(work_);
   }

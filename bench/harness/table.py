@@ -34,10 +34,12 @@ def summarize(work, runs, fma_peaks):
 
 def _note(contestant, runs):
     if contestant.program == "simtile":
-        return f"{runs[0]['isa']}, {runs[0]['threads']} threads; {median(r['seconds_in_report'] for r in runs):.2f} s by its report"
+        in_report = median(run["seconds_in_report"] for run in runs)
+        return f"{runs[0]['isa']}, threads {runs[0]['threads']}; {in_report:.3f} s by its report"
+    busy = f"{median(run['cpu_seconds'] / run['seconds_measured'] for run in runs):.1f} cores busy"
     if contestant.query_rows < contestant.job.answered_rows:
-        return f"scaled from {contestant.query_rows:,} query rows"
-    return ""
+        return f"{busy}; scaled from {contestant.query_rows:,} query rows"
+    return busy
 
 
 def _cell(value, form):

@@ -6,7 +6,10 @@ from harness.simtile_job import Job
 
 # FAISS with OpenBLAS held to AVX2, beside simtile held to AVX2.
 FAISS_AVX2 = "faiss-avx2"
-SLOW_PEERS = ("numpy", "sklearn-cosine", "sklearn-neighbors", "hnswlib")
+# Peers' cost is proportional to their query rows, so the slow ones search fewer: (most, most with --quick).
+ALL = 1 << 62
+MOST_QUERY_ROWS = {"faiss": (ALL, 20_000), FAISS_AVX2: (ALL, 20_000), "numpy": (10_000, 2_000),
+                   "sklearn-cosine": (10_000, 2_000), "sklearn-neighbors": (10_000, 2_000), "hnswlib": (2_000, 500)}
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,10 @@ class Work:
     scaling: bool = False
 
 
-def _query_rows(program, job, quick):
-    """Every peer's cost is proportional to its query rows, so the slow ones search fewer, and everyone does in --quick."""
-    if program in SLOW_PEERS:
-        most = 2000 if quick else 10_000
-    else:
-        most = 20_000 if quick else job.answered_rows
-    return min(most, job.answered_rows)
-
-
 def _against(name, about, job, peers, quick, isa="auto"):
     contestants = [Contestant("simtile", job, isa=isa)]
-    contestants += [Contestant(peer, job, program=peer, query_rows=_query_rows(peer, job, quick)) for peer in peers]
+    contestants += [Contestant(peer, job, program=peer, query_rows=min(MOST_QUERY_ROWS[peer][quick], job.answered_rows))
+                    for peer in peers]
     return Work(name, about, tuple(contestants))
 
 
@@ -64,7 +59,7 @@ def all_works(quick, scale):
     works += [Work(f"{name}-threads", "2 threads against 1",
                    (Contestant("2 threads", joins[name], threads=2), Contestant("1 thread", joins[name], threads=1)))
               for name in ("join-128", "join-512")]
-    works.append(Work("scaling-128", "self-join, twice the rows", tuple(
-        Contestant(f"{rows:,} rows", Job(rows, 128, 10).scaled(scale)) for rows in (25_000, 50_000, 100_000, 200_000)),
-        scaling=True))
+    doubling = [Job(rows, 128, 10).scaled(scale) for rows in (25_000, 50_000, 100_000, 200_000)]
+    works.append(Work("scaling-128", "self-join, twice the rows",
+                      tuple(Contestant(f"{job.rows:,} rows", job) for job in doubling), scaling=True))
     return works

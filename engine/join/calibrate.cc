@@ -1,6 +1,4 @@
 // How fast this machine scores a plan's tiles: the plan's own kernel and shape on made-up rows, for a moment.
-#include <oneapi/tbb/parallel_for.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -50,16 +48,12 @@ std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kern
 
 double calibrate_flops_per_second(const JobPlan& plan, double seconds) {
   if (plan.sparse) return 0.0;
-  namespace tbb = oneapi::tbb;
   const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
   std::atomic<std::uint64_t> scored{0};
   const auto start = Clock::now();
   const auto end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  join::run_in_arena(plan.threads, [&] {
-    tbb::parallel_for(
-        std::uint32_t{0}, plan.threads, [&](std::uint32_t) { scored += score_until(end, plan, kernel); },
-        tbb::simple_partitioner());
-  });
+  join::parallel_for_each(plan.threads, 0, plan.threads, 1,
+                          [&](std::uint64_t) { scored += score_until(end, plan, kernel); });
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   return 2.0 * static_cast<double>(scored.load()) * static_cast<double>(plan.dims) / elapsed;
 }

@@ -5,8 +5,6 @@
 //   merge       finished runs, then what is still in memory, become the neighbours file
 #include "simtile/job.h"
 
-#include <oneapi/tbb/parallel_for.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -29,7 +27,6 @@ namespace simtile {
 namespace join {
 namespace {
 
-namespace tbb = oneapi::tbb;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -39,6 +36,7 @@ constexpr double kCheckpointShare = 0.04;
 
 // Rows are sorted in parallel, so many at a time, before they are written one after the other.
 constexpr std::uint64_t kRowsSortedAtOnce = 8192;
+constexpr std::uint64_t kRowsSortedByOneTask = 256;
 
 class Run {
  public:
@@ -189,7 +187,7 @@ std::uint64_t Run::merge() {
   for (; row < done_.rows_done; ++row) end_row();
   while (row < shapes.query_rows) {
     const std::uint64_t end = std::min(row + kRowsSortedAtOnce, shapes.query_rows);
-    run_in_arena(shapes.threads, [&] { tbb::parallel_for(row, end, [&](std::uint64_t r) { state_.sorted(r); }); });
+    parallel_for_each(shapes.threads, row, end, kRowsSortedByOneTask, [&](std::uint64_t r) { state_.sorted(r); });
     for (; row < end; ++row) {
       for (const topk::Key key : state_.sorted(row)) take(key);
       end_row();

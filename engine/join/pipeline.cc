@@ -38,7 +38,10 @@ Pipeline::~Pipeline() = default;
 
 void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
   namespace tbb = oneapi::tbb;
-  segment_has_tiles_ = false;
+  {
+    const std::lock_guard turn(serial_);
+    segment_has_tiles_ = false;
+  }
   run_in_arena(job_.shapes.threads, [&] {
     tbb::parallel_pipeline(
         tasks_.size(),
@@ -56,6 +59,7 @@ void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
 }
 
 Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain_when_due) {
+  const std::lock_guard turn(serial_);
   if (cursor_.at_end()) return nullptr;
   if (job_.stop != nullptr && job_.stop->load(std::memory_order_relaxed)) {
     stopped_ = true;
@@ -73,6 +77,7 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   prefetch_after(cursor_);
   segment_has_tiles_ = true;
   statistics_.seconds_io_wait += seconds_since(start);
+  task.handover.release();
   return &task;
 }
 
@@ -96,14 +101,18 @@ void Pipeline::prefetch_after(plan::TileCursor cursor) const {
 }
 
 void Pipeline::score(TileTask& task) {
+  task.handover.acquire();
   const auto start = Clock::now();
   Worker& worker = workers_[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
   worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
   task.window = {};
   worker.seconds += seconds_since(start);
+  task.handover.release();
 }
 
 void Pipeline::retire(TileTask& task) {
+  task.handover.acquire();
+  const std::lock_guard turn(serial_);
   ++statistics_.tiles_done;
   if (task.tile.last_of_stripe) {
     statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, task.tile.query_begin, task.tile.query_end);

@@ -17,8 +17,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
+#include "engine/join/arena.h"
 #include "engine/join/side.h"
 #include "engine/join/stripe.h"
 #include "engine/join/tile_scorer.h"
@@ -63,6 +65,7 @@ class Pipeline {
     plan::Tile tile;
     Stripe* stripe = nullptr;
     SideWindow window;
+    Handover handover;
   };
   struct alignas(64) Worker {
     std::unique_ptr<TileScorer> scorer;
@@ -77,6 +80,7 @@ class Pipeline {
 
   Job job_;
   TopKState* state_;
+  std::mutex serial_;  // the serial stages' own state; never contended for long, they take turns
   plan::TileCursor cursor_;
   std::vector<std::unique_ptr<Stripe>> stripes_;
   std::vector<bool> stripe_in_use_;
