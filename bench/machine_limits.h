@@ -9,6 +9,9 @@
 
 namespace simtile::bench {
 
+// Processor seconds that this thread has used: what a busy machine takes away does not count.
+double thread_seconds() noexcept;
+
 // Binary32 operations (a fused multiply-add is two) of one thread that does nothing else, on registers as wide as
 // `isa`'s: the best of several short tries, about 10 ms in all. kAvx2 or kAvx512, which this processor must have.
 double measure_fma_peak_flops(Isa isa);

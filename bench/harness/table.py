@@ -81,9 +81,9 @@ def draw_ratios(rows, path):
     axes.invert_yaxis()
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xlabel("seconds, over those of the work's first contestant (scaling: of the one before); medians, min and max")
+    axes.set_xlabel("time over that of the work's first contestant (scaling: the one before); min and max")
     for place, ratio, extra in zip(places, ratios, above):
         axes.text((ratio + extra) * 1.04, place, f"{ratio:.2f}", va="center", fontsize=8)
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.02)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
