@@ -133,8 +133,8 @@ TEST_F(Budget, HoldsForFloats) {
 }
 
 TEST_F(Budget, HoldsForBytes) {
-  write_large_dense(base_, ElementType::kU8, 3300, 16384);
-  write_large_dense(queries_, ElementType::kU8, 50, 16384);
+  write_large_dense(base_, ElementType::kU8, 4200, 12288);
+  write_large_dense(queries_, ElementType::kU8, 50, 12288);
   run_all(base_, queries_);
 }
 

@@ -148,7 +148,10 @@ TEST_F(Interrupt, ASecondJobOnTheWorkFolderIsRefusedWithTheFirstsProcess) {
   const std::unique_ptr<Tool> first = start_slowly(job);
   ASSERT_EQ(::kill(first->pid(), SIGSTOP), 0);  // so that it is still there, however slow the second is
   for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--fresh"}, {"--metric", "l2"}}) {
-    const ToolResult second = run_tool(with(job, options));
+    std::vector<std::string> arguments = job;
+    arguments.insert(arguments.end(), {"-o", knn_});
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const ToolResult second = run_tool(arguments);
     EXPECT_EQ(second.exit_code, 2) << second.err;
     EXPECT_THAT(second.err, HasSubstr("in use by process " + std::to_string(first->pid()) + ";"));
     EXPECT_FALSE(std::filesystem::exists(knn_));

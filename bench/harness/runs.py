@@ -15,6 +15,7 @@ PEERS_PROGRAM = str(Path(__file__).with_name("peers.py"))
 SAMPLES = 100
 # Peers add in another order, so near ties may swap at the K-th place; more than that is a wrong answer.
 LEAST_AGREEMENT = 0.995
+LARGEST_SCORE_DIFFERENCE = 1e-3  # relative
 
 
 def run_peer(task, threads, program=""):

@@ -29,8 +29,8 @@ struct ImportOptions {
   std::string dataset;
   // Scale each row to Euclidean norm one (a zero row stays zero).
   bool normalize = false;
-  // Text alone (docs/text.md): 0 makes a sparse matrix of hashed TF-IDF with `text_hash_columns` columns; otherwise a dense one with
-  // this many columns, by signed hashing.
+  // Text alone (docs/text.md): 0 makes a sparse matrix of hashed TF-IDF with `text_hash_columns` columns; otherwise a
+  // dense one with this many columns, by signed hashing.
   std::uint64_t text_dims = 0;
   std::uint64_t text_hash_columns = std::uint64_t{1} << 20;
   // Called now and then with the rows written so far and the rows in all (0 when not known beforehand).
