@@ -170,6 +170,7 @@ TEST(Job, DamagedPayloadIsFoundBeforeItReachesAResult) {
   write_bytes(folder / "a.emb", bytes);
   EXPECT_EQ(code_of({folder / "a.emb", ""}, folder / "a.knn", options_for(Metric::kCosine, 3)), ErrorCode::kCorrupt);
   EXPECT_FALSE(std::filesystem::exists(folder / "a.knn"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.knn.work")) << "there is nothing to resume";
 }
 
 TEST(Job, InputCutShortWhileInUseIsAnError) {

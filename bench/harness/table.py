@@ -65,7 +65,7 @@ def draw_ratios(rows, path):
     """A bar for each ratio, with the spread that the slowest and fastest runs would give."""
     import matplotlib
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     bars = [row for row in rows if row["ratio"] is not None]
     if not bars:
@@ -81,6 +81,9 @@ def draw_ratios(rows, path):
     axes.invert_yaxis()
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_xlabel("time over that of the work's first contestant (scaling: the one before); min and max")
     for place, ratio, extra in zip(places, ratios, above):
         axes.text((ratio + extra) * 1.04, place, f"{ratio:.2f}", va="center", fontsize=8)

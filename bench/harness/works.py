@@ -55,7 +55,8 @@ def all_works(quick, scale):
     works.append(_against("join-128-cosine", "self-join", cosine,
                           ("faiss", "sklearn-cosine", "sklearn-neighbors", "numpy"), quick))
     works.append(_against("join-128-l2", "self-join", l2, ("faiss",), quick))
-    works.append(_against("join-16", "self-join, few dimensions", Job(50_000, 16, 100).scaled(scale), ("faiss",), quick))
+    few_dims = Job(50_000, 16, 100).scaled(scale)
+    works.append(_against("join-16", "self-join, few dimensions", few_dims, ("faiss",), quick))
     works += [Work(f"{name}-threads", "2 threads against 1",
                    (Contestant("2 threads", joins[name], threads=2), Contestant("1 thread", joins[name], threads=1)))
               for name in ("join-128", "join-512")]

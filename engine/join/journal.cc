@@ -73,6 +73,15 @@ WorkFolder::WorkFolder(const std::string& path, std::uint64_t job_identity) : pa
   for (const std::uint64_t serial : list_runs(path_)) last_serial_ = std::max(last_serial_, serial);
 }
 
+WorkFolder::~WorkFolder() {
+  if (!lock_.is_open() || os::exists(journal_path(path_))) return;
+  try {
+    remove();
+  } catch (const Error&) {
+    // The failure that ended the job is the one to report; what is left here is cleared by the next run.
+  }
+}
+
 std::optional<Checkpoint> WorkFolder::load() {
   const std::string path = journal_path(path_);
   if (!os::exists(path)) return std::nullopt;

@@ -30,6 +30,10 @@ class WorkFolder {
   // Makes the folder if it is missing and locks it. Throws Error(kInvalidArgument) with the other process's id when it
   // is locked already.
   WorkFolder(const std::string& path, std::uint64_t job_identity);
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+  // A folder without a journal has nothing to resume: it is removed with what is simtile's in it.
+  ~WorkFolder();
 
   const std::string& path() const noexcept { return path_; }
   std::uint64_t job_identity() const noexcept { return job_identity_; }

@@ -145,9 +145,8 @@ std::uint64_t smallest_budget_bytes(const JobInput& input, const JobOptions& opt
   std::optional<storage::MatrixFile> queries;
   if (!input.queries_path.empty()) queries = storage::MatrixFile::open(input.queries_path);
   const kernels::TileKernel& kernel = kernels::select_kernel(options.isa);
-  // A little above, since the process itself may grow until the job is prepared again.
-  constexpr std::uint64_t kSlackBytes = std::uint64_t{1} << 20;
-  return plan::smallest_budget(make_shapes(base, queries ? &*queries : nullptr, options, kernel)) + kSlackBytes;
+  return plan::announced_budget(
+      plan::smallest_budget(make_shapes(base, queries ? &*queries : nullptr, options, kernel)));
 }
 
 }  // namespace simtile::join

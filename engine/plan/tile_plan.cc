@@ -127,16 +127,19 @@ std::uint64_t smallest_budget(const Shapes& shapes) {
   return planned_bytes(shapes, plan);
 }
 
+std::uint64_t announced_budget(std::uint64_t smallest_bytes) {
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  return round_up(smallest_bytes + kMiB / 2, kMiB);
+}
+
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes) {
   const std::uint64_t smallest = smallest_budget(shapes);
   TilePlan plan;
-  if (budget_bytes < smallest || !find_plan(shapes, budget_bytes, plan)) {
-    const std::string named = std::to_string(divide_up(smallest + kProcessVariationBytes, 1 << 20)) + "MiB";
+  if (budget_bytes < smallest || !find_plan(shapes, budget_bytes, plan))
     throw Error(ErrorCode::kBudgetTooSmall, "a budget of " + format_byte_size(budget_bytes) +
-                                                " is too small for this job; the smallest that works is " + named +
-                                                " (--budget " + named + ")");
-  }
-  plan.smallest_bytes = smallest;
+                                                " is too small for this job; the smallest that works is " +
+                                                std::to_string(announced_budget(smallest) >> 20) + "MiB");
+  plan.smallest_bytes = announced_budget(smallest);
   plan.planned_bytes = planned_bytes(shapes, plan);
   return plan;
 }

@@ -50,13 +50,16 @@ struct TilePlan {
   std::uint64_t spill_bytes = 0;  // buffers of the spill, when there is one
   std::uint32_t tiles_in_flight = 1;
   std::uint64_t planned_bytes = 0;   // all that the job will hold, Shapes::fixed_bytes included
-  std::uint64_t smallest_bytes = 0;  // the smallest budget for which make_plan succeeds
+  std::uint64_t smallest_bytes = 0;  // announced_budget() of the smallest with which make_plan succeeds
 };
 
 // The best plan within budget_bytes. Throws Error(kBudgetTooSmall) naming the smallest budget that works, and
 // Error(kInvalidArgument) for shapes that no job can have.
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes);
 std::uint64_t smallest_budget(const Shapes& shapes);
+// What to tell a person who needs `smallest_bytes`: whole MiB, with room for what a process's own size varies by from
+// run to run.
+std::uint64_t announced_budget(std::uint64_t smallest_bytes);
 
 struct Tile {
   std::uint64_t stripe = 0;
