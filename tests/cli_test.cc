@@ -347,5 +347,22 @@ TEST_F(Cli, AnInterruptedJoinSaysHowToGoOn) {
   EXPECT_FALSE(std::filesystem::exists(knn_));
 }
 
+// What a slip of the command line must not destroy.
+TEST(CliSafety, NoOutputMayBeAnInputOrAnotherOutput) {
+  const tests::TempFolder folder;
+  tests::write_dense(folder / "a.emb", 20, 4);
+  tests::write_bytes(folder / "a.csv", "not read");
+  tests::write_bytes(folder / "ids.txt", "x\n");
+  const std::string before = tests::read_bytes(folder / "a.emb");
+  const std::string knn = folder / "o.knn";
+  EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", knn, "--report", folder / "a.emb"}).exit_code, 2);
+  EXPECT_EQ(run_tool({"search", folder / "a.emb", folder / "a.emb", "-o", knn, "--report", folder / "a.emb"}).exit_code,
+            2);
+  EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", knn, "--report", knn}).exit_code, 2);
+  EXPECT_EQ(run_tool({"import", folder / "a.csv", folder / "ids.txt", "--ids", folder / "ids.txt"}).exit_code, 2);
+  EXPECT_EQ(tests::read_bytes(folder / "a.emb"), before);
+  EXPECT_EQ(tests::read_bytes(folder / "ids.txt"), "x\n");
+}
+
 }  // namespace
 }  // namespace simtile

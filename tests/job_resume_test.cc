@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "engine/base/os.h"
 #include "engine/join/journal.h"
 #include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
@@ -141,7 +144,9 @@ TEST(JobResume, FreshAndOtherJobsStartOver) {
   JobOptions options = options_for(kLargeBudget);
   run_and_stop(input, out, options, 0.5);
   options.top_k = 5;
-  EXPECT_EQ(run_job(input, out, options).tiles_resumed, 0u);
+  const JobReport other = run_job(input, out, options);
+  EXPECT_EQ(other.tiles_resumed, 0u);
+  EXPECT_TRUE(other.discarded_other_job);
   options = options_for(kLargeBudget);
   run_and_stop(input, out, options, 0.5);
   options.fresh = true;
@@ -181,6 +186,42 @@ TEST(JobResume, DamagedRunsAndJournalsAreRefused) {
     }
   }
   EXPECT_GT(refused, 50);
+}
+
+TEST(JobResume, AMissingOrCutRunSaysToStartOver) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  for (const bool missing : {true, false}) {
+    run_and_stop(input, out, options_for(kLargeBudget), 0.5);
+    for (const auto& file : std::filesystem::directory_iterator(out + ".work")) {
+      if (file.path().extension() != ".run") continue;
+      if (missing)
+        std::filesystem::remove(file.path());
+      else
+        std::filesystem::resize_file(file.path(), std::filesystem::file_size(file.path()) - 1);
+    }
+    const std::string message =
+        expect_error(ErrorCode::kCorrupt, [&] { run_job(input, out, options_for(kLargeBudget)); });
+    EXPECT_NE(message.find("--fresh"), std::string::npos) << message;
+    std::filesystem::remove_all(out + ".work");
+  }
+}
+
+// The answer cannot be written, so the job fails at its very end: what was computed is put by.
+TEST(JobResume, AFailedMergeLosesNoWork) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  os::set_fault_hook([](os::Call call, const char* path) -> os::Fault {
+    return {call == os::Call::kWrite && std::string_view(path).ends_with(".knn.partial") ? ENOSPC : 0};
+  });
+  expect_error(ErrorCode::kIo, [&] { run_job(input, out, options_for(kLargeBudget)); });
+  os::set_fault_hook(nullptr);
+  EXPECT_FALSE(std::filesystem::exists(out + ".partial"));
+  const JobReport report = run_job(input, out, options_for(kLargeBudget));
+  EXPECT_EQ(report.pairs_scored, 0u);
+  EXPECT_GT(report.tiles_resumed, 0u);
 }
 
 TEST(JobResume, TwoJobsOnOneFolderAreRefusedWithTheFirstsProcess) {

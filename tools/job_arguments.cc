@@ -41,7 +41,7 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
   add_progress(app, &arguments->progress);
   app.add_flag("--fresh", options.fresh, "Forget what an interrupted run of this job left, and start over");
   add_number(app, "--checkpoint-seconds", &options.checkpoint_seconds, 0.0,
-             "Least time between checkpoints in seconds: about what a killed job may lose (default: 2)");
+             "Least time between checkpoints in seconds; they fall at the ends of stripes (default: 2)");
 }
 
 JobOptions job_options(const JobArguments& arguments) {

@@ -15,9 +15,10 @@ static_assert(std::atomic<bool>::is_always_lock_free, "or a signal handler may n
 const std::atomic<bool>& stop_on_signals() {
   struct sigaction action {};
   action.sa_handler = [](int) { g_stop.store(true, std::memory_order_relaxed); };
+  // Supervisors may send SIGTERM twice, to the process and to its group; a second Ctrl-C is a person who will not wait.
+  ::sigaction(SIGTERM, &action, nullptr);
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
   return g_stop;
 }
 

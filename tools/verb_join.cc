@@ -41,17 +41,26 @@ JobReport run_watched(const JobArguments& arguments) {
 }
 
 void run(const std::string& command, const JobArguments& arguments) {
-  refuse_output_over_input(arguments.output_path, arguments.input.base_path);
-  if (!arguments.input.queries_path.empty())
-    refuse_output_over_input(arguments.output_path, arguments.input.queries_path);
-  // A report that cannot be written is better refused now than after the work.
-  std::optional<Output> report_file;
-  if (!arguments.report_path.empty()) report_file.emplace(arguments.report_path);
+  for (const std::string& input : {arguments.input.base_path, arguments.input.queries_path}) {
+    if (input.empty()) continue;
+    refuse_output_over_input(arguments.output_path, input);
+    if (!arguments.report_path.empty()) refuse_output_over_input(arguments.report_path, input);
+  }
+  if (arguments.report_path == arguments.output_path)
+    throw Error(ErrorCode::kInvalidArgument,
+                "the report and the answer are both to be '" + arguments.output_path + "'; name two files");
+  // A report that cannot be written is better refused now than after the work. Not held meanwhile: two jobs by mistake
+  // should meet at the work folder, which names the other process.
+  if (!arguments.report_path.empty()) Output(arguments.report_path);
   const JobReport report = run_watched(arguments);
+  if (report.discarded_other_job)
+    print_to_stderr(
+        "simtile: note: the work folder held another job's progress (other inputs or options); started over\n");
   if (arguments.progress != ProgressStyle::kNone) print_to_stderr(summary(report, arguments.output_path));
-  if (report_file) {
-    report_file->write(report_json(command, report));
-    report_file->finish();
+  if (!arguments.report_path.empty()) {
+    Output report_file(arguments.report_path);
+    report_file.write(report_json(command, report));
+    report_file.finish();
   }
 }
 

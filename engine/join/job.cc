@@ -48,6 +48,7 @@ class Run {
   void compute();
   void write_finished_rows();
   void checkpoint();
+  void put_by_quietly();
   std::uint64_t merge();
   void report_progress();
 
@@ -61,6 +62,7 @@ class Run {
   TopKState state_;
   Checkpoint done_;                 // what is on disk; rows_done of it are final
   std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
+  std::size_t finished_synced_ = 0;
   std::unique_ptr<Pipeline> pipeline_;
   Clock::time_point last_checkpoint_ = Clock::now();
   double checkpoint_cost_seconds_ = 0.0;
@@ -158,10 +160,20 @@ void Run::checkpoint() {
     spill->flush_durably();
     done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
   }
-  for (const RunInfo& run : done_.finished) os::File::open_for_reading(run_path(folder_.path(), run.serial)).sync();
+  for (; finished_synced_ < done_.finished.size(); ++finished_synced_)
+    os::File::open_for_reading(run_path(folder_.path(), done_.finished[finished_synced_].serial)).sync();
   folder_.publish(done_);
   last_checkpoint_ = Clock::now();
   checkpoint_cost_seconds_ = seconds_since(start);
+}
+
+// A full disk under the output, say, must not cost the work: what is done is put by, if the work folder still can.
+void Run::put_by_quietly() {
+  try {
+    checkpoint();
+  } catch (const Error&) {
+    // The first failure is the one to report.
+  }
 }
 
 // Finished runs come first, in row order; the rest is still in memory.
@@ -175,6 +187,8 @@ std::uint64_t Run::merge() {
     neighbours.push_back({topk::key_row(key), topk::key_score(larger_better, key)});
   };
   const auto end_row = [&] {
+    if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed))
+      throw Error(ErrorCode::kInterrupted, "interrupted while writing the answer; run the same command again to go on");
     writer.append_row(neighbours);
     neighbours.clear();
   };
@@ -212,7 +226,12 @@ JobReport Run::finish() {
   compute();
   const auto merge_start = Clock::now();
   JobReport report;
-  report.output_xxh3 = merge();
+  try {
+    report.output_xxh3 = merge();
+  } catch (const Error&) {
+    put_by_quietly();
+    throw;
+  }
   folder_.remove();
   const PipelineStatistics statistics = pipeline_->statistics();
   report.seconds_merge = seconds_since(merge_start);
@@ -222,6 +241,7 @@ JobReport Run::finish() {
   report.pairs_scored = statistics.pairs_scored;
   report.flops = 2.0 * static_cast<double>(statistics.pairs_scored) * static_cast<double>(prepared_.shapes.dims);
   report.candidates = statistics.candidates;
+  report.discarded_other_job = folder_.found_other_job();
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
   report.bytes_read = prepared_.base->leased_bytes() + (prepared_.queries ? prepared_.queries->leased_bytes() : 0);
   report.bytes_spilled = bytes_written_ + (state_.spill_store() ? state_.spill_store()->bytes_written() : 0);

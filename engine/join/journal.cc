@@ -59,25 +59,33 @@ std::vector<std::uint64_t> list_runs(const std::string& folder) {
 
 WorkFolder::WorkFolder(const std::string& path, std::uint64_t job_identity) : path_(path), job_identity_(job_identity) {
   os::make_directory(path);
-  lock_ = os::File::open_for_writing(path + "/lock");
-  std::vector<std::byte> owner(32);
-  if (!lock_.try_lock()) {
-    owner.resize(lock_.read_at(owner, 0));
-    const std::string pid(reinterpret_cast<const char*>(owner.data()), owner.size());
-    throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path + "' is in use by process " + pid +
-                                                 "; wait for it, or name another --work-dir");
-  }
+  const std::string lock_path = path + "/lock";
+  do {
+    lock_ = os::File::open_for_writing(lock_path);
+    take_lock();
+    // Between open and lock the owner before may have removed it: then this lock is on a file without a name.
+  } while (!os::exists(lock_path) || os::File::open_for_reading(lock_path).identity().inode != lock_.identity().inode);
   const std::string pid = std::to_string(::getpid());
   lock_.truncate(0);
   lock_.write_at(std::as_bytes(std::span(pid)), 0);
   for (const std::uint64_t serial : list_runs(path_)) last_serial_ = std::max(last_serial_, serial);
 }
 
+void WorkFolder::take_lock() {
+  std::vector<std::byte> owner(32);
+  if (!lock_.try_lock()) {
+    owner.resize(lock_.read_at(owner, 0));
+    const std::string pid(reinterpret_cast<const char*>(owner.data()), owner.size());
+    throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path_ + "' is in use by process " + pid +
+                                                 "; wait for it, or name another --work-dir");
+  }
+}
+
 WorkFolder::~WorkFolder() {
   if (!lock_.is_open() || os::exists(journal_path(path_))) return;
   try {
     remove();
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     // The failure that ended the job is the one to report; what is left here is cleared by the next run.
   }
 }
@@ -103,7 +111,8 @@ std::optional<Checkpoint> WorkFolder::load() {
   if (header.finished_count > runs || header.candidates_count != runs - header.finished_count ||
       body != sizeof header + runs * sizeof(RunInfo))
     refuse(path, "has a length that does not match its counts");
-  if (header.job_identity != job_identity_) return std::nullopt;
+  found_other_job_ = header.job_identity != job_identity_;
+  if (found_other_job_) return std::nullopt;
 
   Checkpoint checkpoint;
   checkpoint.rows_done = header.rows_done;

@@ -41,6 +41,8 @@ class WorkFolder {
 
   // The last checkpoint of this very job, if there is one.
   std::optional<Checkpoint> load();
+  // Whether load() found another job's journal instead.
+  bool found_other_job() const noexcept { return found_other_job_; }
   // Makes the checkpoint the last one, then removes runs that it does not name.
   void publish(const Checkpoint& checkpoint);
   // Removes every run and the journal.
@@ -49,11 +51,13 @@ class WorkFolder {
   void remove();
 
  private:
+  void take_lock();
   void remove_runs_except(const Checkpoint& keep);
 
   std::string path_;
   std::uint64_t job_identity_;
   std::uint64_t last_serial_ = 0;
+  bool found_other_job_ = false;
   os::File lock_;
 };
 

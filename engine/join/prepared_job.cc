@@ -17,6 +17,9 @@ namespace {
 // thread stacks, the heap's own overhead, the output's write buffers.
 constexpr std::uint64_t kUncountedBytes = std::uint64_t{10} << 20;
 constexpr std::uint64_t kBytesPerThread = std::uint64_t{384} << 10;
+// What the output's writer holds of one row: its neighbours, and their rows and scores apart.
+constexpr std::uint64_t kBytesPerNeighbour = sizeof(Neighbour) + sizeof(std::uint64_t) + sizeof(float);
+constexpr std::uint64_t kMostNeighbours = std::uint64_t{1} << 31;
 // A stripe's postings have a start for each column.
 constexpr std::uint64_t kMostSparseColumns = std::uint64_t{1} << 26;
 
@@ -30,6 +33,9 @@ std::uint32_t available_processors() {
 void check_options(const JobOptions& options) {
   if (options.min_score && std::isnan(*options.min_score))
     throw Error(ErrorCode::kInvalidArgument, "the minimum score is not a number; give a number or leave it out");
+  if (options.top_k > kMostNeighbours)
+    throw Error(ErrorCode::kInvalidArgument, "top-k " + std::to_string(options.top_k) + " is more than " +
+                                                 std::to_string(kMostNeighbours) + "; ask for fewer neighbours");
   if (options.threads > 1024)
     throw Error(ErrorCode::kInvalidArgument, std::to_string(options.threads) + " threads are more than 1024");
 }
@@ -68,7 +74,8 @@ plan::Shapes make_shapes(const storage::MatrixFile& base, const storage::MatrixF
   shapes.query = queries != nullptr ? row_shape(query_matrix) : shapes.base;
   shapes.sparse = base.is_sparse();
   shapes.fixed_bytes = read_process_memory().rss_bytes + kUncountedBytes + shapes.threads * kBytesPerThread +
-                       checksum_table_bytes(base) + (queries != nullptr ? checksum_table_bytes(*queries) : 0);
+                       shapes.top_k * kBytesPerNeighbour + checksum_table_bytes(base) +
+                       (queries != nullptr ? checksum_table_bytes(*queries) : 0);
   return shapes;
 }
 
@@ -136,7 +143,8 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.dims);
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
-  out.output_bytes = shapes.query_rows * shapes.top_k * (sizeof(std::uint64_t) + sizeof(float));
+  out.output_bytes = checked_multiply(shapes.query_rows, shapes.top_k * (sizeof(std::uint64_t) + sizeof(float)),
+                                      ErrorCode::kInvalidArgument, "the output");
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "engine/base/checked.h"
 #include "simtile/error.h"
 
 namespace simtile::join {
@@ -58,8 +59,16 @@ RunInfo RunWriter::finish(bool durable) {
   return {serial_, entries_};
 }
 
-RunReader::RunReader(const std::string& work_dir, const RunInfo& info, std::uint64_t job_identity)
-    : file_(os::File::open_for_reading(run_path(work_dir, info.serial))), info_(info) {
+RunReader::RunReader(const std::string& work_dir, const RunInfo& info, std::uint64_t job_identity) : info_(info) {
+  const std::string path = run_path(work_dir, info.serial);
+  if (!os::exists(path))
+    throw Error(ErrorCode::kCorrupt, "the run '" + path + "' is missing; start the job over with --fresh");
+  file_ = os::File::open_for_reading(path);
+  std::uint64_t entry_bytes = 0;
+  if (multiply_overflows(info.entries, sizeof(RunEntry), &entry_bytes) ||
+      file_.size() < sizeof(RunHeader) + divide_up(info.entries, kEntriesPerBlock) * sizeof(RunBlock) ||
+      file_.size() - divide_up(info.entries, kEntriesPerBlock) * sizeof(RunBlock) - sizeof(RunHeader) < entry_bytes)
+    refuse("was cut short");
   RunHeader header{};
   file_.read_exactly_at(std::as_writable_bytes(std::span(&header, 1)), 0);
   if (std::memcmp(header.magic, kRunMagic, sizeof header.magic) != 0 || header.version != kRunVersion ||

@@ -34,10 +34,12 @@ void Spill::adopt(std::vector<RunInfo> runs, std::uint64_t rows_done) {
 void Spill::write_buffer(bool durable) {
   if (used_ == 0) return;
   std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
-  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
-  for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
-  runs_.push_back(writer.finish(durable));
-  bytes_written_ += writer.bytes();
+  {
+    RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
+    for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
+    runs_.push_back(writer.finish(durable));
+    bytes_written_ += writer.bytes();
+  }
   used_ = 0;
   if (runs_.size() >= kFanIn) compact(topk::kMaxRows);
 }

@@ -50,7 +50,7 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
   }
   panel_floats_ = dims_ * kernel.query_width;
   panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, kernel.query_width) * panel_floats_ * sizeof(float));
-  scratch_.resize(static_cast<std::size_t>(panel_floats_));
+  scratch_ = BudgetedMemory(budget, panel_floats_ * sizeof(float));
 }
 
 void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
@@ -68,7 +68,7 @@ void Stripe::pack_dense(Side& queries) {
   for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
     const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
     const DenseRows::Window window = queries.dense->window(at, rows);
-    pack_panels(window, 0, rows, kernel_->query_width, dims_, kernel_->pack_query_panel, scratch_.data(),
+    pack_panels(window, 0, rows, kernel_->query_width, dims_, kernel_->pack_query_panel, scratch_.as<float>(),
                 panels_.as<float>() + (at - begin_) / kernel_->query_width * panel_floats_);
   }
 }

@@ -55,7 +55,7 @@ class Stripe {
   std::uint64_t begin_ = 0;
   std::uint64_t end_ = 0;
   BudgetedMemory panels_;
-  std::vector<float> scratch_;
+  BudgetedMemory scratch_;  // one panel's rows, decoded
   bool sparse_by_row_ = false;
   BudgetedMemory values_;   // sparse: of postings or rows
   BudgetedMemory indices_;  // stripe rows of postings, or columns of rows

@@ -237,7 +237,7 @@ inline std::size_t split(std::uint64_t* keys, std::size_t begin, std::size_t end
   for (std::size_t i = begin; i < end; i += 8) {
     const std::size_t left = end - i;
     const auto valid = static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
-    const __m512i batch = _mm512_loadu_si512(keys + i);
+    const __m512i batch = _mm512_maskz_loadu_epi64(valid, keys + i);
     const __mmask8 smaller = _mm512_mask_cmplt_epu64_mask(valid, batch, pivots);
     const auto larger = static_cast<__mmask8>(valid & ~smaller);
     _mm512_storeu_si512(scratch + others, _mm512_maskz_compress_epi64(larger, batch));

@@ -55,11 +55,13 @@ std::uint64_t packing_rows(const Shapes& shapes) noexcept {
 
 std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   if (shapes.sparse) {
+    // A stripe numbers its non-zeros with 32 bits.
+    if (most_window_bytes(shapes.query, plan.stripe_rows) / 8 > UINT32_MAX) return std::uint64_t{1} << 52;
     // Postings: value and row for each non-zero (8 bytes, as in the file), and a start for each column.
     return most_window_bytes(shapes.query, plan.stripe_rows) +
            std::max(shapes.dims + 2, plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * 4096;
   }
-  return round_up(plan.stripe_rows, shapes.query_width) * shapes.dims * sizeof(float) + 4096;
+  return (round_up(plan.stripe_rows, shapes.query_width) + shapes.query_width) * shapes.dims * sizeof(float) + 2 * 4096;
 }
 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }

@@ -24,9 +24,6 @@ constexpr std::uint64_t kLargestStripeRows = 16384;
 constexpr std::uint64_t kSmallestStripeRows = 64;
 // So many stripes, where there are rows enough, keep resumption fine-grained and the last tiles small.
 constexpr std::uint64_t kWantedStripes = 24;
-// The process's own size, part of Shapes::fixed_bytes, differs a little from run to run; a budget named in an error
-// works in the next one.
-constexpr std::uint64_t kProcessVariationBytes = 512 * 1024;
 
 void check_shapes(const Shapes& shapes) {
   if (shapes.top_k == 0) throw Error(ErrorCode::kInvalidArgument, "top-k is 0; ask for at least one neighbour");

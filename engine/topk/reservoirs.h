@@ -7,12 +7,14 @@
 // Threads: insert() and prune() of a row need that row's lock (RowLocks); bounds may be read without.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <span>
 
+#include "engine/base/checked.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
 #include "engine/topk/candidate_key.h"
@@ -77,7 +79,12 @@ class Reservoirs {
   void reset(std::uint64_t first_row, std::uint64_t rows) noexcept;
 
   static std::uint64_t cost_bytes(std::uint64_t rows, std::uint64_t capacity) noexcept {
-    return rows * (capacity * sizeof(Key) + sizeof(std::uint32_t)) + kernels::kSelectSlack * sizeof(Key);
+    constexpr std::uint64_t kMoreThanAnyBudget = std::uint64_t{1} << 52;
+    std::uint64_t bytes = 0;
+    if (capacity > kMoreThanAnyBudget / sizeof(Key) ||
+        multiply_overflows(rows, capacity * sizeof(Key) + sizeof(std::uint32_t), &bytes))
+      return kMoreThanAnyBudget;
+    return std::min(bytes, kMoreThanAnyBudget) + kernels::kSelectSlack * sizeof(Key);
   }
 
  private:

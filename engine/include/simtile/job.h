@@ -43,10 +43,9 @@ struct JobOptions {
   std::uint64_t budget_bytes = 0;  // bounds the whole process; 0: default_budget_bytes()
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
-  std::string work_dir;  // runs and journal; empty: "<output>.work", removed when the job is done
-  bool fresh = false;    // forget what an interrupted run left
-  double checkpoint_seconds =
-      2.0;  // least time between checkpoints, what a killed job may lose; 0: at each stripe's end
+  std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
+  bool fresh = false;               // forget what an interrupted run left
+  double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
   std::function<void(const JobProgress&)> progress;  // called from one thread at a time
   const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
 };
@@ -80,9 +79,10 @@ struct JobReport {
   std::uint64_t pairs_scored = 0;  // by this process
   double flops = 0.0;              // by this process
   std::uint64_t bytes_read = 0, bytes_spilled = 0;
-  std::uint64_t candidates = 0;     // scores that entered a top-K state
-  std::uint64_t tiles_resumed = 0;  // tiles that an earlier process had done
-  std::uint64_t output_xxh3 = 0;    // XXH3-64 of the output file's bytes
+  std::uint64_t candidates = 0;      // scores that entered a top-K state
+  std::uint64_t tiles_resumed = 0;   // tiles that an earlier process had done
+  bool discarded_other_job = false;  // the work folder held what another job had left; it was cleared
+  std::uint64_t output_xxh3 = 0;     // XXH3-64 of the output file's bytes
 };
 
 // Half of what this process may use: the smallest of the cgroup's limit (v1 or v2) and MemAvailable.
