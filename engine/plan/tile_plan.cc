@@ -132,10 +132,12 @@ std::uint64_t announced_budget(std::uint64_t smallest_bytes) {
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes) {
   const std::uint64_t smallest = smallest_budget(shapes);
   TilePlan plan;
-  if (budget_bytes < smallest || !find_plan(shapes, budget_bytes, plan))
+  if (budget_bytes < smallest || !find_plan(shapes, budget_bytes, plan)) {
+    const std::string works = std::to_string(announced_budget(smallest) >> 20) + "MiB";
     throw Error(ErrorCode::kBudgetTooSmall, "a budget of " + format_byte_size(budget_bytes) +
-                                                " is too small for this job; the smallest that works is " +
-                                                std::to_string(announced_budget(smallest) >> 20) + "MiB");
+                                                " is too small for this job; the smallest that works is " + works +
+                                                " (--budget " + works + ")");
+  }
   plan.smallest_bytes = announced_budget(smallest);
   plan.planned_bytes = planned_bytes(shapes, plan);
   return plan;
