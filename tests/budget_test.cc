@@ -107,8 +107,12 @@ class Budget : public testing::Test {
   void run_all(const std::string& base, const std::string& queries, const std::vector<std::string>& metrics) {
     ASSERT_GT(std::filesystem::file_size(base), 48 * kMiB);
     std::size_t metric = 0;
-    for (const int threads : {1, 2, 5})
-      for (const std::uint64_t budget : {48, 64, 128, 512}) {
+    // Under a sanitizer only the plan's figures can be compared, and each run is slow: one of each kind does.
+    const std::vector<int> all_threads = kSanitized ? std::vector{2} : std::vector{1, 2, 5};
+    const std::vector<std::uint64_t> budgets =
+        kSanitized ? std::vector<std::uint64_t>{48} : std::vector<std::uint64_t>{48, 64, 128, 512};
+    for (const int threads : all_threads)
+      for (const std::uint64_t budget : budgets) {
         run_within({"search", base, queries, "--metric", metrics[++metric % metrics.size()]}, budget, threads);
         run_within({"join", queries, "--metric", metrics[metric % metrics.size()]}, budget, threads);
       }
