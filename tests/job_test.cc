@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "simtile/error.h"
@@ -180,6 +182,31 @@ TEST(Job, InputCutShortWhileInUseIsAnError) {
   options.progress = [&](const JobProgress&) { std::filesystem::resize_file(folder / "a.emb", 8192); };
   EXPECT_EQ(code_of({folder / "a.emb", ""}, folder / "a.knn", options), ErrorCode::kCorrupt);
   EXPECT_FALSE(std::filesystem::exists(folder / "a.knn"));
+}
+
+// Whatever is being read at that moment: an error, or, when the job was done already, the whole answer.
+TEST(Job, InputCutAtAnyMomentIsAnErrorOrTheAnswer) {
+  const TempFolder folder;
+  const TestMatrix matrix = random_matrix(1500, 40, 21, 0.7);
+  const Answer answer = definition_answer(matrix, nullptr, Metric::kCosine, 3);
+  int errors = 0;
+  for (int turn = 0; turn < 24; ++turn) {
+    const std::string path = folder / "a.emb";
+    turn % 2 == 0 ? write_matrix(path, matrix) : write_sparse_matrix(path, matrix);
+    std::thread cutter([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(turn * 200));
+      std::filesystem::resize_file(path, 8192);
+    });
+    try {
+      run_job({path, ""}, folder / "a.knn", options_for(Metric::kCosine, 3));
+      EXPECT_EQ(first_difference(folder / "a.knn", answer), "");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCorrupt) << error.what();
+      ++errors;
+    }
+    cutter.join();
+  }
+  EXPECT_GT(errors, 0);
 }
 
 }  // namespace

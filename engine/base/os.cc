@@ -166,6 +166,7 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
     reset();
     data_ = std::exchange(other.data_, nullptr);
     bytes_ = std::exchange(other.bytes_, 0);
+    guard_ = std::exchange(other.guard_, nullptr);
   }
   return *this;
 }
@@ -179,7 +180,9 @@ Mapping Mapping::map_file(const File& file, std::uint64_t offset, std::size_t by
   else
     address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.fd(), static_cast<off_t>(offset));
   if (address == MAP_FAILED) fail("map", file.path(), errno, at_offset(offset));
-  return {static_cast<std::byte*>(address), bytes};
+  Mapping mapping(address, bytes);
+  mapping.guard_ = guard_window(address, bytes);
+  return mapping;
 }
 
 Mapping Mapping::anonymous(std::size_t bytes) {
@@ -191,7 +194,7 @@ Mapping Mapping::anonymous(std::size_t bytes) {
   else
     address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) fail("map", "(memory)", errno, std::to_string(bytes) + " bytes");
-  return {static_cast<std::byte*>(address), bytes};
+  return {address, bytes};
 }
 
 void Mapping::populate() const noexcept {
@@ -201,6 +204,8 @@ void Mapping::populate() const noexcept {
 }
 
 void Mapping::reset() noexcept {
+  if (guard_ != nullptr) unguard_window(guard_);
+  guard_ = nullptr;
   if (data_ != nullptr) ::munmap(data_, bytes_);
   data_ = nullptr;
   bytes_ = 0;

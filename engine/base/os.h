@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+#include "engine/base/bus_guard.h"
+
 namespace simtile::os {
 
 inline constexpr std::uint64_t kPageBytes = 4096;
@@ -82,12 +84,14 @@ class File {
   std::string path_;
 };
 
-// A mapping of file pages (read-only, shared) or of fresh zero pages. Unmapped on destruction.
+// A mapping of file pages (read-only, shared, guarded) or of fresh zero pages. Unmapped on destruction.
 class Mapping {
  public:
   Mapping() = default;
   Mapping(Mapping&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        bytes_(std::exchange(other.bytes_, 0)),
+        guard_(std::exchange(other.guard_, nullptr)) {}
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping() { reset(); }
 
@@ -99,12 +103,15 @@ class Mapping {
   std::size_t size() const noexcept { return bytes_; }
   // Brings a file's pages in with one call instead of a fault each. A hint: failures are ignored.
   void populate() const noexcept;
+  // Whether pages were touched that the file no longer has or the disk could not deliver: they read as zeros.
+  bool lost_pages() const noexcept { return guard_ != nullptr && os::lost_pages(*guard_); }
   void reset() noexcept;
 
  private:
-  Mapping(std::byte* data, std::size_t bytes) : data_(data), bytes_(bytes) {}
+  Mapping(void* data, std::size_t bytes) : data_(static_cast<std::byte*>(data)), bytes_(bytes) {}
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
+  GuardedWindow* guard_ = nullptr;
 };
 
 bool exists(const std::string& path);

@@ -43,6 +43,12 @@ struct Side {
 struct SideWindow {
   std::optional<DenseRows::Window> dense;
   std::optional<SparseRows::Window> sparse;
+
+  // Once the rows have been read: Lease::close().
+  void close() {
+    if (dense) dense->close();
+    if (sparse) sparse->close();
+  }
 };
 
 inline SideWindow lease_window(Side& side, std::uint64_t first_row, std::uint64_t rows) {

@@ -67,9 +67,10 @@ void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
 void Stripe::pack_dense(Side& queries) {
   for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
     const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
-    const DenseRows::Window window = queries.dense->window(at, rows);
+    DenseRows::Window window = queries.dense->window(at, rows);
     pack_panels(window, 0, rows, kernel_->query_width, dims_, kernel_->pack_query_panel, scratch_.as<float>(),
                 panels_.as<float>() + (at - begin_) / kernel_->query_width * panel_floats_);
+    window.close();
   }
 }
 
@@ -77,8 +78,9 @@ template <typename Use>
 void Stripe::for_each_sparse_row(Side& queries, Use use) {
   for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
     const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
-    const SparseRows::Window window = queries.sparse->window(at, rows);
+    SparseRows::Window window = queries.sparse->window(at, rows);
     for (std::uint64_t r = 0; r < rows; ++r) use(window.row(r), static_cast<std::uint32_t>(at + r - begin_));
+    window.close();
   }
 }
 

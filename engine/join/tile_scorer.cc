@@ -48,11 +48,12 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
 void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
   if (column_state_) begin_column_state(tile);
   if (window.dense)
-    score_dense(stripe, tile, std::move(window));
+    score_dense(stripe, tile, *window.dense);
   else if (metric_ == Metric::kL2)
     score_sparse_l2(stripe, tile, *window.sparse);
   else
     score_sparse(stripe, tile, *window.sparse);
+  window.close();
   drain(tile, stripe.begin());
   if (column_state_) spill_column_state(tile);
 }
@@ -78,11 +79,11 @@ float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& til
   return topk::threshold_score(larger_better_, state_->bounds().load(query_row), tile.base_begin);
 }
 
-void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
+void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window) {
   const std::uint64_t columns = tile.base_end - tile.base_begin;
-  pack_panels(*window.dense, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel,
+  pack_panels(window, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel,
               scratch_.as<float>(), panels_.as<float>());
-  window = {};
+  window.close();
   load_base_thresholds(tile);
 
   const auto panel_count = static_cast<std::uint32_t>(divide_up(columns, kernel_->base_width));

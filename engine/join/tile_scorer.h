@@ -30,13 +30,13 @@ class TileScorer {
   TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
              const kernels::TileKernel& kernel, Metric metric, TopKState& state);
 
-  // Releases the window as soon as its rows are packed or scored.
+  // Closes the window as soon as its rows are packed or scored; throws what Lease::close() throws.
   void score(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
 
   std::uint64_t candidates() const noexcept { return candidates_; }
 
  private:
-  void score_dense(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
+  void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   template <typename ScoreRow>

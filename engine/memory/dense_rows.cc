@@ -55,6 +55,12 @@ const float* DenseRows::Window::direct(std::uint64_t row_in_window) const noexce
   return reinterpret_cast<const float*>(rows_.data() + row_in_window * stride_bytes_);
 }
 
+void DenseRows::Window::close() {
+  rows_.close();
+  scales_.close();
+  norms_.close();
+}
+
 void DenseRows::Window::decode(std::uint64_t row_in_window, float* values) const noexcept {
   const float scale = type_ == ElementType::kI8 ? load_float(scales_, row_in_window) : 1.0f;
   storage::decode_row(type_, rows_.data() + row_in_window * stride_bytes_, columns_, scale, values);

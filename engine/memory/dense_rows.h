@@ -26,6 +26,8 @@ class DenseRows {
     const float* direct(std::uint64_t row_in_window) const noexcept;
     std::size_t direct_stride() const noexcept { return stride_bytes_ / sizeof(float); }
     void decode(std::uint64_t row_in_window, float* values) const noexcept;
+    // Once the rows have been read: Lease::close().
+    void close();
 
    private:
     friend class DenseRows;

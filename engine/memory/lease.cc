@@ -46,19 +46,35 @@ BudgetedMemory::~BudgetedMemory() {
 }
 
 Lease::Lease(Lease&& other) noexcept
-    : budget_(std::exchange(other.budget_, nullptr)), mapping_(std::move(other.mapping_)), skip_(other.skip_) {}
+    : budget_(std::exchange(other.budget_, nullptr)),
+      container_(other.container_),
+      mapping_(std::move(other.mapping_)),
+      skip_(other.skip_) {}
 
 Lease& Lease::operator=(Lease&& other) noexcept {
   std::swap(budget_, other.budget_);
+  std::swap(container_, other.container_);
   std::swap(mapping_, other.mapping_);
   std::swap(skip_, other.skip_);
   return *this;
 }
 
-Lease::~Lease() {
+Lease::~Lease() { drop(); }
+
+void Lease::drop() noexcept {
   const std::uint64_t bytes = mapping_.size();
   mapping_.reset();
-  if (budget_ != nullptr) budget_->release(bytes);
+  if (budget_ != nullptr) std::exchange(budget_, nullptr)->release(bytes);
+}
+
+void Lease::close() {
+  if (budget_ == nullptr) return;
+  const bool lost_pages = mapping_.lost_pages();
+  drop();
+  container_->check_unchanged();
+  if (lost_pages)
+    throw Error(ErrorCode::kIo, "cannot read '" + container_->path() +
+                                    "': the disk did not deliver a page of it; check the disk, then run again");
 }
 
 LeasedSection::LeasedSection(const ContainerFile& container, const storage::SectionEntry& section,
@@ -79,7 +95,6 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t first_block = offset / kBlockBytes;
   const std::uint64_t begin = first_block * kBlockBytes;
   const std::uint64_t end = std::min(round_up(offset + bytes, kBlockBytes), ContainerFile::padded_bytes(*section_));
-  check_not_truncated(section_->offset + end);
   budget_->charge(end - begin);
   leased_bytes_.fetch_add(end - begin, std::memory_order_relaxed);
   try {
@@ -88,21 +103,15 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
     lease.mapping_.populate();
     lease.skip_ = static_cast<std::size_t>(offset - begin);
     check_blocks(first_block, {lease.mapping_.data(), lease.mapping_.size()});
+    container_->check_unchanged();
   } catch (...) {
     lease.mapping_.reset();
     budget_->release(end - begin);
     throw;
   }
   lease.budget_ = budget_;
+  lease.container_ = container_;
   return lease;
-}
-
-// Pages beyond the end of a file that was cut after it was opened would kill the process when touched.
-void LeasedSection::check_not_truncated(std::uint64_t end) const {
-  const std::uint64_t bytes = container_->file().size();
-  if (bytes < end)
-    throw Error(ErrorCode::kCorrupt, "'" + container_->path() + "' was cut to " + std::to_string(bytes) +
-                                         " bytes while it was in use; replace files by renaming, and run again");
 }
 
 void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept {

@@ -7,8 +7,8 @@
 //
 // Threads: lease() may be called from several threads at once; a Lease belongs to one thread at a time.
 // Lifetime: the PageBudget and the file must outlive the section, the section its leases.
-// Errors: Error(kCorrupt) names the damaged block; Error(kIo) when the system refuses; Error(kBudgetTooSmall) when the
-// budget is overdrawn, which is a bug in the plan.
+// Errors: Error(kCorrupt) names the damaged block, or says that the file was changed while it was in use; Error(kIo)
+// when the system refuses; Error(kBudgetTooSmall) when the budget is overdrawn, which is a bug in the plan.
 #pragma once
 
 #include <atomic>
@@ -68,9 +68,16 @@ class Lease {
   // The first byte that was asked for.
   const std::byte* data() const noexcept { return mapping_.data() + skip_; }
 
+  // Ends the lease once the bytes have been read, and says whether they were there: throws Error(kCorrupt) when the
+  // file was changed under the lease and Error(kIo) when the disk could not deliver a page. What was read must not be
+  // used then. Destroying a lease without it asks nothing.
+  void close();
+
  private:
   friend class LeasedSection;
+  void drop() noexcept;
   PageBudget* budget_ = nullptr;
+  const storage::ContainerFile* container_ = nullptr;
   os::Mapping mapping_;
   std::size_t skip_ = 0;
 };
@@ -93,7 +100,6 @@ class LeasedSection {
   static std::uint64_t lease_cost_bytes(std::uint64_t bytes) noexcept;
 
  private:
-  void check_not_truncated(std::uint64_t end) const;
   void check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped);
 
   const storage::ContainerFile* container_;

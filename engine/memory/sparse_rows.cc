@@ -44,14 +44,15 @@ SparseRows::Window SparseRows::window(std::uint64_t first_row, std::uint64_t row
   for (std::uint64_t r = 0; r < rows; ++r)
     if (window.starts_[r] > window.starts_[r + 1] || window.starts_[r + 1] > matrix_->nonzeros())
       refuse(*matrix_, first_row + r, "row starts that go backwards or beyond the end");
-  const std::uint64_t begin = window.starts_.front();
-  window.nonzeros_ = window.starts_.back() - begin;
+  const std::uint64_t begin = std::min(window.starts_.front(), matrix_->nonzeros());
+  window.nonzeros_ = std::min(window.starts_.back() - begin, matrix_->nonzeros() - begin);
   window.columns_lease_ = columns_.lease(begin * sizeof(std::uint32_t), window.nonzeros_ * sizeof(std::uint32_t));
   window.values_lease_ = values_.lease(begin * sizeof(float), window.nonzeros_ * sizeof(float));
   window.columns_ = view<std::uint32_t>(window.columns_lease_, window.nonzeros_);
   window.values_ = view<float>(window.values_lease_, window.nonzeros_);
   for (std::uint64_t r = 0; r < rows; ++r) {
-    const auto columns = window.columns_.subspan(window.starts_[r] - begin, window.starts_[r + 1] - window.starts_[r]);
+    const auto [start, count] = window.extent(r);
+    const auto columns = window.columns_.subspan(start, count);
     if (!columns.empty() && columns.back() >= matrix_->columns())
       refuse(*matrix_, first_row + r, "a column beyond the last");
     if (std::adjacent_find(columns.begin(), columns.end(), std::greater_equal<>()) != columns.end())
@@ -62,10 +63,23 @@ SparseRows::Window SparseRows::window(std::uint64_t first_row, std::uint64_t row
   return window;
 }
 
+void SparseRows::Window::close() {
+  starts_lease_.close();
+  columns_lease_.close();
+  values_lease_.close();
+  norms_lease_.close();
+}
+
+// Starts of a file that is cut under the window turn to zeros even after they were checked; clamped, they stay within
+// it until close() tells.
+SparseRows::Window::Extent SparseRows::Window::extent(std::uint64_t row_in_window) const noexcept {
+  const std::uint64_t start = std::min(starts_[row_in_window] - starts_.front(), nonzeros_);
+  return {start, std::min(starts_[row_in_window + 1] - starts_[row_in_window], nonzeros_ - start)};
+}
+
 SparseRow SparseRows::Window::row(std::uint64_t row_in_window) const noexcept {
-  const std::uint64_t begin = starts_[row_in_window] - starts_.front();
-  const std::uint64_t count = starts_[row_in_window + 1] - starts_[row_in_window];
-  SparseRow row{columns_.subspan(begin, count), values_.subspan(begin, count), 1.0};
+  const auto [start, count] = extent(row_in_window);
+  SparseRow row{columns_.subspan(start, count), values_.subspan(start, count), 1.0};
   if (unit_norm_)
     row.inverse_norm = inverse_norm(has_norms_ ? view<double>(norms_lease_, row_in_window + 1)[row_in_window]
                                                : sparse_row_norm(row.columns.data(), row.values.data(), count));

@@ -32,9 +32,17 @@ class SparseRows {
    public:
     SparseRow row(std::uint64_t row_in_window) const noexcept;
     std::uint64_t nonzeros() const noexcept { return nonzeros_; }
+    // Once the rows have been read: Lease::close().
+    void close();
 
    private:
     friend class SparseRows;
+    // Where a row lies in columns_ and values_.
+    struct Extent {
+      std::uint64_t start, count;
+    };
+    Extent extent(std::uint64_t row_in_window) const noexcept;
+
     std::span<const std::uint64_t> starts_;
     std::span<const std::uint32_t> columns_;
     std::span<const float> values_;

@@ -76,7 +76,8 @@ const char* section_name(SectionKind kind) noexcept {
 ContainerFile ContainerFile::open(const std::string& path, std::span<const char, 8> magic, const std::string& what) {
   ContainerFile container;
   container.file_ = os::File::open_for_reading(path);
-  const std::uint64_t actual_bytes = container.file_.size();
+  container.opened_as_ = container.file_.identity();
+  const std::uint64_t actual_bytes = container.opened_as_.bytes;
   if (actual_bytes < kHeaderBytes)
     refuse(path, "is not a simtile " + what + ": it has " + std::to_string(actual_bytes) +
                      " bytes, fewer than a header's " + std::to_string(kHeaderBytes));
@@ -125,10 +126,18 @@ std::uint64_t ContainerFile::block_count(const SectionEntry& section) noexcept {
 void ContainerFile::check_block(const SectionEntry& section, std::uint64_t block_in_section,
                                 std::span<const std::byte> bytes, std::uint64_t stored_hash) const {
   if (XXH3_64bits(bytes.data(), bytes.size()) == stored_hash) return;
+  check_unchanged();
   refuse(path(), "is damaged: block " + std::to_string(section.first_block + block_in_section) + " (" +
                      section_name(static_cast<SectionKind>(section.kind)) + ", " + std::to_string(bytes.size()) +
                      " bytes at offset " + std::to_string(section.offset + block_in_section * kBlockBytes) +
                      ") does not match its checksum; make the file again");
+}
+
+void ContainerFile::check_unchanged() const {
+  const os::File::Identity now = file_.identity();
+  if (now == opened_as_) return;
+  const std::string how = now.bytes < opened_as_.bytes ? "cut to " + std::to_string(now.bytes) + " bytes" : "written to";
+  refuse(path(), "was " + how + " while it was in use; replace files by renaming, and run again");
 }
 
 void ContainerFile::verify_all() const {

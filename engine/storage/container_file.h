@@ -42,11 +42,14 @@ class ContainerFile {
   // Throws Error(kCorrupt) naming file, block and offset unless the block's bytes have the hash the table gives.
   void check_block(const SectionEntry& section, std::uint64_t block_in_section, std::span<const std::byte> bytes,
                    std::uint64_t stored_hash) const;
+  // Throws Error(kCorrupt) when the file was cut, grew or was written to since it was opened.
+  void check_unchanged() const;
   // Reads the whole file once and checks every hash.
   void verify_all() const;
 
  private:
   os::File file_;
+  os::File::Identity opened_as_;
   ContainerHeader header_{};
 };
 
