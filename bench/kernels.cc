@@ -16,6 +16,7 @@
 #include "bench/machine_limits.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/storage/element.h"
+#include "engine/topk/candidate_key.h"
 
 namespace simtile::bench {
 namespace {
@@ -88,7 +89,7 @@ class TileWork {
         query_thresholds_(kernel.query_width),
         base_thresholds_(columns()),
         partial_(std::size_t{kernel.query_width} * columns()),
-        scores_(partial_.size() + kernels::kSurvivorSlack),
+        scores_(2 * (partial_.size() + kernels::kSurvivorSlack)),
         pairs_(scores_.size()) {
     set_thresholds(larger_better_ ? kInfinity : -kInfinity);
   }
@@ -137,7 +138,11 @@ class TileWork {
                       kernel_.query_width,
                       base_panels_,
                       0};
-    return score_strip_(strip, scores_.data(), pairs_.data());
+    const std::size_t half = scores_.size() / 2;
+    kernels::Survivors for_queries{scores_.data(), pairs_.data(), 0};
+    kernels::Survivors for_bases{scores_.data() + half, pairs_.data() + half, 0};
+    score_strip_(strip, for_queries, for_bases);
+    return for_queries.count;
   }
 
   const TileKernel& kernel_;
@@ -202,21 +207,24 @@ void decode(benchmark::State& state, ElementType type) {
 }
 
 // Prunes full reservoirs of the size that the plan prefers, each of other keys, so that no branch can be learnt.
-void select_smallest(benchmark::State& state, Isa isa) {
+void prune(benchmark::State& state, Isa isa) {
   constexpr std::size_t kReservoirs = 64;
   const auto kept = static_cast<std::size_t>(state.range(0));
   const std::size_t capacity = kept + std::clamp<std::size_t>(kept / 2, 14, 256);
-  const std::size_t stride = capacity + kernels::kSelectSlack;
+  const std::size_t most = kept + (capacity - kept) / 8;
+  // Scores beyond a threshold, as a full reservoir holds them.
   std::mt19937_64 random(3);
-  std::vector<std::uint64_t> full(kReservoirs * stride);
-  for (std::uint64_t& key : full) key = random() >> 1;
-  std::vector<std::uint64_t> keys, scratch(stride);
-  const kernels::SelectSmallest select = kernels::select_kernel(isa).select_smallest;
+  std::exponential_distribution<float> tail;
+  std::vector<std::uint64_t> full(kReservoirs * capacity);
+  for (std::uint64_t& key : full)
+    key = topk::make_key(true, 3.0f + 0.3f * tail(random), static_cast<std::uint32_t>(random()));
+  std::vector<std::uint64_t> keys;
+  const kernels::PruneKeys prune_keys = kernels::select_kernel(isa).prune_keys;
   for (auto _ : state) {
     state.PauseTiming();
     keys = full;
     state.ResumeTiming();
-    for (std::size_t r = 0; r < kReservoirs; ++r) select(keys.data() + r * stride, capacity, kept, scratch.data());
+    for (std::size_t r = 0; r < kReservoirs; ++r) prune_keys(keys.data() + r * capacity, capacity, kept, most);
     benchmark::ClobberMemory();
   }
   report_rate(state, "keys", static_cast<double>(kReservoirs * capacity));
@@ -250,7 +258,7 @@ void register_all() {
           ->ArgName("dims")
           ->RangeMultiplier(8)
           ->Range(8, 4096);
-    benchmark::RegisterBenchmark(("select/" + set).c_str(), select_smallest, isa)
+    benchmark::RegisterBenchmark(("prune/" + set).c_str(), prune, isa)
         ->ArgName("kept")
         ->Arg(1)
         ->Arg(10)

@@ -31,6 +31,36 @@ class TileKernelTest : public ::testing::TestWithParam<Isa> {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
+// Both lists of survivors of one strip, with room for all of its pairs.
+class StripSurvivors {
+ public:
+  explicit StripSurvivors(std::size_t pairs)
+      : scores_(2 * (pairs + kSurvivorSlack)),
+        pairs_(scores_.size()),
+        for_queries{scores_.data(), pairs_.data(), 0},
+        for_bases{scores_.data() + pairs + kSurvivorSlack, pairs_.data() + pairs + kSurvivorSlack, 0} {}
+
+  void score(ScoreStrip score_strip, const Strip& strip) { score_strip(strip, for_queries, for_bases); }
+
+ private:
+  std::vector<float> scores_;
+  std::vector<std::uint32_t> pairs_;
+
+ public:
+  Survivors for_queries;
+  Survivors for_bases;
+};
+
+// The scores' bits by pair number.
+using ScoresByPair = std::map<std::uint32_t, std::uint32_t>;
+ScoresByPair by_pair(const Survivors& survivors) {
+  ScoresByPair found;
+  for (std::uint32_t i = 0; i < survivors.count; ++i)
+    found[survivors.pairs[i]] = std::bit_cast<std::uint32_t>(survivors.scores[i]);
+  EXPECT_EQ(found.size(), survivors.count) << "a pair came twice";
+  return found;
+}
+
 // One strip over random rows, with thresholds that let about a third of the pairs through.
 void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_rows, std::uint32_t base_rows,
                  std::uint32_t dims, unsigned seed) {
@@ -56,8 +86,7 @@ void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_ro
   for (std::uint32_t b = 0; b < base_rows; ++b) base_thresholds[b] = threshold(random);
 
   std::vector<float> partial(kernel.query_width * padded);
-  std::vector<float> scores(kernel.query_width * padded + kSurvivorSlack);
-  std::vector<std::uint32_t> pairs(scores.size());
+  StripSurvivors survivors(kernel.query_width * padded);
   const std::uint32_t first_pair = (7u << kQueryShift) + 96;
   const Strip strip{query_panel.data(),
                     base_panels.data(),
@@ -68,9 +97,9 @@ void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_ro
                     query_rows,
                     panels,
                     first_pair};
-  const std::uint32_t count = (l2 ? kernel.squared_l2 : kernel.inner_product)(strip, scores.data(), pairs.data());
+  survivors.score(l2 ? kernel.squared_l2 : kernel.inner_product, strip);
 
-  std::map<std::uint32_t, std::uint32_t> expected;
+  ScoresByPair expected_for_queries, expected_for_bases;
   for (std::uint32_t q = 0; q < query_rows; ++q)
     for (std::uint32_t b = 0; b < base_rows; ++b) {
       float score = 0.0f;
@@ -78,15 +107,13 @@ void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_ro
         const float difference = queries.row(q)[d] - bases.row(b)[d];
         score = l2 ? std::fma(difference, difference, score) : std::fma(queries.row(q)[d], bases.row(b)[d], score);
       }
-      const float weaker =
-          l2 ? std::max(query_thresholds[q], base_thresholds[b]) : std::min(query_thresholds[q], base_thresholds[b]);
-      if (l2 ? score <= weaker : score >= weaker)
-        expected[first_pair + (q << kQueryShift) + b] = std::bit_cast<std::uint32_t>(score);
+      const auto passes = [&](float of_row) { return l2 ? score <= of_row : score >= of_row; };
+      const std::uint32_t pair = first_pair + (q << kQueryShift) + b;
+      if (passes(query_thresholds[q])) expected_for_queries[pair] = std::bit_cast<std::uint32_t>(score);
+      if (passes(base_thresholds[b])) expected_for_bases[pair] = std::bit_cast<std::uint32_t>(score);
     }
-  std::map<std::uint32_t, std::uint32_t> found;
-  for (std::uint32_t i = 0; i < count; ++i) found[pairs[i]] = std::bit_cast<std::uint32_t>(scores[i]);
-  EXPECT_EQ(found.size(), count) << "a pair came twice";
-  EXPECT_EQ(found, expected) << query_rows << " x " << base_rows << " x " << dims;
+  EXPECT_EQ(by_pair(survivors.for_queries), expected_for_queries) << query_rows << " x " << base_rows << " x " << dims;
+  EXPECT_EQ(by_pair(survivors.for_bases), expected_for_bases) << query_rows << " x " << base_rows << " x " << dims;
 }
 
 TEST_P(TileKernelTest, ScoresAreTheDefinitionsOverAllEdges) {
@@ -104,8 +131,6 @@ TEST_P(TileKernelTest, NothingPassesClosedThresholdsAndEverythingPassesOpenOnes)
   const std::vector<float> query(kernel().query_width * dims, 0.5f);
   const std::vector<float> base(width * dims, 2.0f);
   std::vector<float> partial(kernel().query_width * width);
-  std::vector<float> scores(kernel().query_width * width + kSurvivorSlack);
-  std::vector<std::uint32_t> pairs(scores.size());
   const float infinity = std::numeric_limits<float>::infinity();
   for (const bool l2 : {false, true})
     for (const bool open : {false, true}) {
@@ -119,8 +144,10 @@ TEST_P(TileKernelTest, NothingPassesClosedThresholdsAndEverythingPassesOpenOnes)
                         kernel().query_width,
                         1,
                         0};
-      const auto count = (l2 ? kernel().squared_l2 : kernel().inner_product)(strip, scores.data(), pairs.data());
-      EXPECT_EQ(count, open ? kernel().query_width * width : 0u) << l2 << open;
+      StripSurvivors survivors(kernel().query_width * width);
+      survivors.score(l2 ? kernel().squared_l2 : kernel().inner_product, strip);
+      EXPECT_EQ(survivors.for_queries.count, open ? kernel().query_width * width : 0u) << l2 << open;
+      EXPECT_EQ(survivors.for_bases.count, survivors.for_queries.count) << l2 << open;
     }
 }
 
@@ -130,15 +157,16 @@ TEST_P(TileKernelTest, NotANumberNeverSurvives) {
   const std::vector<float> query(kernel().query_width * 2, kNan);
   const std::vector<float> base(width * 2, 1.0f);
   std::vector<float> partial(kernel().query_width * width);
-  std::vector<float> scores(kernel().query_width * width + kSurvivorSlack);
-  std::vector<std::uint32_t> pairs(scores.size());
   const std::vector<float> open(width, -infinity);
   const Strip strip{query.data(), base.data(), open.data(), open.data(), partial.data(), 2, kernel().query_width, 1, 0};
-  EXPECT_EQ(kernel().inner_product(strip, scores.data(), pairs.data()), 0u);
+  StripSurvivors survivors(kernel().query_width * width);
+  survivors.score(kernel().inner_product, strip);
+  EXPECT_EQ(survivors.for_queries.count + survivors.for_bases.count, 0u);
   const std::vector<float> open_l2(width, infinity);
   const Strip strip_l2{
       query.data(), base.data(), open_l2.data(), open_l2.data(), partial.data(), 2, kernel().query_width, 1, 0};
-  EXPECT_EQ(kernel().squared_l2(strip_l2, scores.data(), pairs.data()), 0u);
+  survivors.score(kernel().squared_l2, strip_l2);
+  EXPECT_EQ(survivors.for_queries.count + survivors.for_bases.count, 0u);
 }
 
 TEST_P(TileKernelTest, PostingsAccumulateByTheDefinition) {
@@ -176,23 +204,34 @@ TEST_P(TileKernelTest, SparseSquaredL2IsTheDenseChain) {
   }
 }
 
-TEST_P(TileKernelTest, SelectsTheSmallestKeys) {
+TEST_P(TileKernelTest, PruningKeepsTheSmallestKeysAndTellsTheirBound) {
   std::mt19937_64 random(9);
   for (const std::size_t count : {2u, 3u, 7u, 8u, 9u, 31u, 200u, 1256u})
     for (const std::uint64_t range : {std::uint64_t{3}, std::uint64_t{1000}, UINT64_MAX})
-      for (const std::size_t kept : {std::size_t{1}, count / 2, count - 1}) {
-        std::vector<std::uint64_t> keys(count + kSelectSlack), scratch(count + kSelectSlack);
-        for (std::uint64_t& key : keys) key = random() % range;
-        const std::vector<std::uint64_t> behind(keys.begin() + static_cast<long>(count), keys.end());
-        std::vector<std::uint64_t> expected(keys.begin(), keys.begin() + static_cast<long>(count));
-        std::sort(expected.begin(), expected.end());
-        kernel().select_smallest(keys.data(), count, kept, scratch.data());
-        std::sort(keys.begin(), keys.begin() + static_cast<long>(kept));
-        EXPECT_TRUE(std::equal(expected.begin(), expected.begin() + static_cast<long>(kept), keys.begin()));
-        std::sort(keys.begin(), keys.begin() + static_cast<long>(count));
-        EXPECT_TRUE(std::equal(expected.begin(), expected.end(), keys.begin())) << "a key was lost";
-        EXPECT_TRUE(std::equal(behind.begin(), behind.end(), keys.begin() + static_cast<long>(count)));
-      }
+      for (const std::size_t least : {std::size_t{1}, count / 2, count - 1})
+        for (const std::size_t most : {least, (least + count) / 2, count - 1}) {
+          if (most < least) continue;
+          std::vector<std::uint64_t> keys(count + 8);
+          for (std::uint64_t& key : keys) key = random() % range;
+          // Some keys far from all others, so that no interpolation hits at once.
+          if (range == UINT64_MAX)
+            for (std::size_t i = 0; i < count / 3; ++i) keys[random() % count] >>= 40;
+          const std::vector<std::uint64_t> behind(keys.begin() + static_cast<long>(count), keys.end());
+          std::vector<std::uint64_t> sorted(keys.begin(), keys.begin() + static_cast<long>(count));
+          std::sort(sorted.begin(), sorted.end());
+          const Pruned pruned = kernel().prune_keys(keys.data(), count, least, most);
+          ASSERT_GE(pruned.count, least);
+          ASSERT_LE(pruned.count, most);
+          const auto end = keys.begin() + static_cast<long>(pruned.count);
+          std::sort(keys.begin(), end);
+          EXPECT_TRUE(std::equal(keys.begin(), end, sorted.begin()));
+          // Equal keys on either side cannot be told apart; in use, keys are distinct.
+          if (sorted[pruned.count] != sorted[pruned.count - 1]) {
+            EXPECT_GT(pruned.bound, sorted[pruned.count - 1]);
+            EXPECT_LE(pruned.bound, sorted[pruned.count]);
+          }
+          EXPECT_TRUE(std::equal(behind.begin(), behind.end(), keys.begin() + static_cast<long>(count)));
+        }
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, TileKernelTest, ::testing::ValuesIn(supported_sets()),

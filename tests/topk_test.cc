@@ -79,7 +79,7 @@ TEST(Reservoirs, KeepTheBestWhateverTheOrder) {
     for (const std::uint64_t capacity : {top_k + 1, 2 * top_k + 7}) {
       PageBudget budget(std::uint64_t{1} << 30);
       Bounds bounds(budget, 10, kNoBound);
-      Reservoirs reservoirs(budget, bounds, kernels::select_kernel(Isa::kAuto).select_smallest, 4, 3, top_k, capacity);
+      Reservoirs reservoirs(budget, bounds, kernels::select_kernel(Isa::kAuto).prune_keys, 4, 3, top_k, capacity);
       std::vector<Key> keys(1000);
       for (Key& key : keys) key = random();
       for (const Key key : keys) reservoirs.insert(5, key);

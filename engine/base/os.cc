@@ -19,6 +19,8 @@ namespace {
 
 std::atomic<FaultHook> g_fault_hook{nullptr};
 
+constexpr std::size_t kHugePagesFrom = std::size_t{4} << 20;
+
 Fault consult(Call call, const std::string& path) {
   const FaultHook hook = g_fault_hook.load(std::memory_order_relaxed);
   return hook ? hook(call, path.c_str()) : Fault{};
@@ -194,6 +196,8 @@ Mapping Mapping::anonymous(std::size_t bytes) {
   else
     address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) fail("map", "(memory)", errno, std::to_string(bytes) + " bytes");
+  // Fewer faults and address look-ups where there is much to hold. A hint: refusals are ignored.
+  if (bytes >= kHugePagesFrom) ::madvise(address, bytes, MADV_HUGEPAGE);
   return {address, bytes};
 }
 

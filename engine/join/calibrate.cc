@@ -26,6 +26,8 @@ std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kern
   std::vector<float> partial(kernel.query_width * columns);
   std::vector<float> scores(kernel.query_width * columns + kernels::kSurvivorSlack);
   std::vector<std::uint32_t> pairs(scores.size());
+  kernels::Survivors for_queries{scores.data(), pairs.data(), 0};
+  kernels::Survivors for_bases = for_queries;  // nothing passes closed thresholds
   const kernels::Strip strip{query.data(),
                              base.data(),
                              closed.data(),
@@ -38,7 +40,7 @@ std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kern
   const kernels::ScoreStrip score = plan.metric == Metric::kL2 ? kernel.squared_l2 : kernel.inner_product;
   std::uint64_t scored = 0;
   while (Clock::now() < end) {
-    score(strip, scores.data(), pairs.data());
+    score(strip, for_queries, for_bases);
     scored += kernel.query_width * columns;
   }
   return scored;

@@ -13,6 +13,11 @@ using kernels::kQueryShift;
 
 namespace {
 constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
+
+void append(kernels::Survivors& survivors, float score, std::uint32_t pair) {
+  survivors.scores[survivors.count] = score;
+  survivors.pairs[survivors.count++] = pair;
+}
 }  // namespace
 
 TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
@@ -25,8 +30,8 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       kept_(plan.kept),
       survivor_capacity_(plan::survivor_capacity(shapes, plan)) {
   const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
-  survivor_scores_ = BudgetedMemory(budget, survivor_capacity_ * sizeof(float));
-  survivor_pairs_ = BudgetedMemory(budget, survivor_capacity_ * sizeof(std::uint32_t));
+  for_queries_ = make_survivor_buffer(budget);
+  for_bases_ = make_survivor_buffer(budget);
   base_thresholds_ = BudgetedMemory(budget, columns * sizeof(float));
   if (shapes.sparse) {
     row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
@@ -39,10 +44,22 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   }
   if (shapes.self_join && !plan.resident) {
     column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
-    column_state_.emplace(budget, *column_bounds_, kernel.select_smallest, 0, plan.tile_columns, plan.kept,
+    column_state_.emplace(budget, *column_bounds_, kernel.prune_keys, 0, plan.tile_columns, plan.kept,
                           plan.reservoir_capacity);
     column_entries_.reserve(plan.kept);
   }
+}
+
+TileScorer::SurvivorBuffer TileScorer::make_survivor_buffer(PageBudget& budget) const {
+  SurvivorBuffer buffer{BudgetedMemory(budget, survivor_capacity_ * sizeof(float)),
+                        BudgetedMemory(budget, survivor_capacity_ * sizeof(std::uint32_t))};
+  buffer.list = {buffer.scores.as<float>(), buffer.pairs.as<std::uint32_t>(), 0};
+  return buffer;
+}
+
+bool TileScorer::has_room_for(std::uint64_t survivors) const noexcept {
+  return std::max(for_queries_.list.count, for_bases_.list.count) + survivors + kernels::kSurvivorSlack <=
+         survivor_capacity_;
 }
 
 void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
@@ -81,8 +98,8 @@ float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& til
 
 void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window) {
   const std::uint64_t columns = tile.base_end - tile.base_begin;
-  pack_panels(window, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel,
-              scratch_.as<float>(), panels_.as<float>());
+  pack_panels(window, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel, scratch_.as<float>(),
+              panels_.as<float>());
   window.close();
   load_base_thresholds(tile);
 
@@ -110,14 +127,13 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
       query_thresholds_.as<float>()[q] =
           q < strip.query_rows ? query_threshold(query_row + q, tile) : topk::closed_threshold(larger_better_);
     const std::uint64_t most = std::uint64_t{kernel_->query_width} * strip.base_panel_count * kernel_->base_width;
-    if (survivors_ + most + kernels::kSurvivorSlack > survivor_capacity_) {
+    if (!has_room_for(most)) {
       drain(tile, stripe.begin());
       load_base_thresholds(tile);
       for (std::uint32_t q = 0; q < strip.query_rows; ++q)
         query_thresholds_.as<float>()[q] = query_threshold(query_row + q, tile);
     }
-    survivors_ +=
-        score_strip(strip, survivor_scores_.as<float>() + survivors_, survivor_pairs_.as<std::uint32_t>() + survivors_);
+    score_strip(strip, for_queries_.list, for_bases_.list);
   }
 }
 
@@ -132,24 +148,24 @@ void TileScorer::score_sparse_rows(const Stripe& stripe, const plan::Tile& tile,
     for (std::uint64_t q = 0; q < stripe.rows(); ++q) thresholds[q] = query_threshold(stripe.begin() + q, tile);
   };
   load_thresholds();
+  const auto passes = [larger_better = larger_better_](float score, float threshold) {
+    return larger_better ? score >= threshold : score <= threshold;
+  };
   for (std::uint64_t base_row = tile.base_begin; base_row < tile.base_end; ++base_row) {
     // In a self-join a row meets those behind it: the stripe's rows before base_row.
     const std::uint64_t queries =
         shapes_.self_join ? std::min(base_row - stripe.begin(), stripe.rows()) : stripe.rows();
     const std::uint64_t column = base_row - tile.base_begin;
     score_row(column, queries);
-    if (survivors_ + queries > survivor_capacity_) {
+    if (!has_room_for(queries)) {
       drain(tile, stripe.begin());
       load_thresholds();
     }
     const float base = base_thresholds_.as<float>()[column];
     for (std::uint64_t q = 0; q < queries; ++q) {
-      const float query = thresholds[q];
-      const bool survives =
-          larger_better_ ? scores[q] >= (query < base ? query : base) : scores[q] <= (query > base ? query : base);
-      if (!survives) continue;
-      survivor_scores_.as<float>()[survivors_] = scores[q];
-      survivor_pairs_.as<std::uint32_t>()[survivors_++] = static_cast<std::uint32_t>((q << kQueryShift) + column);
+      const auto pair = static_cast<std::uint32_t>((q << kQueryShift) + column);
+      if (passes(scores[q], thresholds[q])) append(for_queries_.list, scores[q], pair);
+      if (passes(scores[q], base)) append(for_bases_.list, scores[q], pair);
     }
   }
 }
@@ -184,31 +200,31 @@ void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, c
 void TileScorer::drain(const plan::Tile& tile, std::uint64_t stripe_begin) {
   drain_to_queries(tile, stripe_begin);
   if (shapes_.self_join) drain_to_bases(tile, stripe_begin);
-  survivors_ = 0;
+  for_queries_.list.count = 0;
+  for_bases_.list.count = 0;
 }
 
 void TileScorer::drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_begin) {
+  const kernels::Survivors& survivors = for_queries_.list;
   TopKState::Inserter inserter(*state_);
-  for (std::uint32_t i = 0; i < survivors_; ++i) {
-    const std::uint32_t pair = survivor_pairs_.as<std::uint32_t>()[i];
-    const std::uint64_t query_row = stripe_begin + (pair >> kQueryShift);
-    const std::uint64_t base_row = tile.base_begin + (pair & kColumnMask);
+  for (std::uint32_t i = 0; i < survivors.count; ++i) {
+    const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);
+    const std::uint64_t base_row = tile.base_begin + (survivors.pairs[i] & kColumnMask);
     if (shapes_.self_join && base_row <= query_row) continue;
-    inserter.insert(query_row, topk::make_key(larger_better_, survivor_scores_.as<float>()[i],
-                                              static_cast<std::uint32_t>(base_row)));
+    inserter.insert(query_row,
+                    topk::make_key(larger_better_, survivors.scores[i], static_cast<std::uint32_t>(base_row)));
   }
   candidates_ += inserter.inserted();
 }
 
 void TileScorer::drain_to_bases(const plan::Tile& tile, std::uint64_t stripe_begin) {
+  const kernels::Survivors& survivors = for_bases_.list;
   TopKState::Inserter inserter(*state_);
-  for (std::uint32_t i = 0; i < survivors_; ++i) {
-    const std::uint32_t pair = survivor_pairs_.as<std::uint32_t>()[i];
-    const std::uint64_t query_row = stripe_begin + (pair >> kQueryShift);
-    const std::uint64_t column = pair & kColumnMask;
+  for (std::uint32_t i = 0; i < survivors.count; ++i) {
+    const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);
+    const std::uint64_t column = survivors.pairs[i] & kColumnMask;
     if (tile.base_begin + column <= query_row) continue;
-    const topk::Key key =
-        topk::make_key(larger_better_, survivor_scores_.as<float>()[i], static_cast<std::uint32_t>(query_row));
+    const topk::Key key = topk::make_key(larger_better_, survivors.scores[i], static_cast<std::uint32_t>(query_row));
     // Rows of the running stripe are held even when the others are not.
     if (column_state_ && tile.base_begin + column >= tile.query_end)
       column_state_->insert(column, key);

@@ -2,10 +2,10 @@
 // TileScorer of its own; nothing is allocated once it is made.
 //
 // How a tile is scored. The tile's base rows are packed into panels that stay in the core's cache; the stripe's query
-// panels stream past them, one strip at a time. The kernel compares each score, still in a register, with the weaker of
-// the two rows' thresholds, and appends the survivors to a buffer. When the buffer could overflow, and at the end, it
-// is drained: each survivor is offered to its query row and, in a self-join, to its base row. Draining tightens bounds,
-// so thresholds are read again after it.
+// panels stream past them, one strip at a time. The kernel compares each score, still in a register, with the two rows'
+// thresholds, and appends the survivors to two lists: what may enter the query row's top K and, in a self-join, what
+// may enter the base row's. When a list could overflow, and at the end, they are drained into the top-K state. Draining
+// tightens bounds, so thresholds are read again after it.
 //
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
 // strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
@@ -49,6 +49,14 @@ class TileScorer {
   void begin_column_state(const plan::Tile& tile);
   void spill_column_state(const plan::Tile& tile);
 
+  struct SurvivorBuffer {
+    BudgetedMemory scores;
+    BudgetedMemory pairs;
+    kernels::Survivors list{};
+  };
+  SurvivorBuffer make_survivor_buffer(PageBudget& budget) const;
+  bool has_room_for(std::uint64_t survivors) const noexcept;
+
   const plan::Shapes shapes_;
   const kernels::TileKernel* kernel_;
   Metric metric_;
@@ -57,13 +65,12 @@ class TileScorer {
   std::uint64_t kept_;
   std::uint64_t survivor_capacity_;
   std::uint64_t candidates_ = 0;
-  std::uint32_t survivors_ = 0;
+  SurvivorBuffer for_queries_;
+  SurvivorBuffer for_bases_;
 
   BudgetedMemory panels_;
   BudgetedMemory scratch_;
   BudgetedMemory partial_;
-  BudgetedMemory survivor_scores_;
-  BudgetedMemory survivor_pairs_;
   BudgetedMemory base_thresholds_;
   BudgetedMemory query_thresholds_;
   BudgetedMemory row_scores_;  // sparse: one base row against the stripe

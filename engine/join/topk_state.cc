@@ -12,7 +12,7 @@ TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan:
       folder_(&folder),
       bounds_(budget, shapes.query_rows, initial_bound),
       locks_(shapes.query_rows),
-      reservoirs_(budget, bounds_, kernel.select_smallest, 0,
+      reservoirs_(budget, bounds_, kernel.prune_keys, 0,
                   plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows), plan.kept,
                   plan.reservoir_capacity) {
   if (!plan.resident && shapes.self_join) spill_.emplace(folder, budget, plan.spill_bytes, plan.kept, bounds_);

@@ -3,6 +3,7 @@
 // inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/prune_keys.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -16,9 +17,12 @@ constexpr std::uint32_t kDimsBlock = 768;
 
 struct InnerProduct {
   static inline __m256 step(__m256 query, __m256 base, __m256 score) { return _mm256_fmadd_ps(query, base, score); }
-  static inline std::uint32_t survivors(__m256 score, __m256 query_threshold, __m256 base_threshold) {
-    return static_cast<std::uint32_t>(
-        _mm256_movemask_ps(_mm256_cmp_ps(score, _mm256_min_ps(query_threshold, base_threshold), _CMP_GE_OQ)));
+  // NaN when the base threshold is.
+  static inline __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
+    return _mm256_min_ps(query_threshold, base_threshold);
+  }
+  static inline std::uint32_t passes(__m256 score, __m256 threshold) {
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_GE_OQ)));
   }
 };
 
@@ -27,9 +31,11 @@ struct SquaredL2 {
     const __m256 difference = _mm256_sub_ps(query, base);
     return _mm256_fmadd_ps(difference, difference, score);
   }
-  static inline std::uint32_t survivors(__m256 score, __m256 query_threshold, __m256 base_threshold) {
-    return static_cast<std::uint32_t>(
-        _mm256_movemask_ps(_mm256_cmp_ps(score, _mm256_max_ps(query_threshold, base_threshold), _CMP_LE_OQ)));
+  static inline __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
+    return _mm256_max_ps(query_threshold, base_threshold);
+  }
+  static inline std::uint32_t passes(__m256 score, __m256 threshold) {
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_LE_OQ)));
   }
 };
 
@@ -70,9 +76,20 @@ inline __attribute__((always_inline)) void store_partial(const Block& block, flo
   }
 }
 
+// The lanes of `mask` among one row's scores.
+inline void append(std::uint32_t mask, const float* scores, std::uint32_t first_pair, Survivors& survivors) {
+  for (; mask != 0; mask &= mask - 1) {
+    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
+    survivors.scores[survivors.count] = scores[lane];
+    survivors.pairs[survivors.count++] = first_pair + lane;
+  }
+}
+
+// Most blocks hold no survivor: one comparison with the weaker threshold of each pair tells. Which side a survivor is
+// for is asked only in the query rows that hold one.
 template <typename Metric>
-inline __attribute__((always_inline)) std::uint32_t emit(const Block& block, const Strip& strip, std::uint32_t column,
-                                                         float* out_scores, std::uint32_t* out_pairs) {
+inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
+                                                Survivors& for_queries, Survivors& for_bases) {
   const __m256 base0 = _mm256_loadu_ps(strip.base_thresholds + column);
   const __m256 base1 = _mm256_loadu_ps(strip.base_thresholds + column + kLanes);
   std::uint32_t masks[kQueryWidth];
@@ -80,26 +97,28 @@ inline __attribute__((always_inline)) std::uint32_t emit(const Block& block, con
 #pragma GCC unroll 6
   for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
     const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
-    masks[q] = Metric::survivors(block.score[q][0], query, base0) |
-               (Metric::survivors(block.score[q][1], query, base1) << kLanes);
+    masks[q] = Metric::passes(block.score[q][0], Metric::weaker(query, base0)) |
+               (Metric::passes(block.score[q][1], Metric::weaker(query, base1)) << kLanes);
     any |= masks[q];
   }
-  if (__builtin_expect(any == 0, 1)) return 0;
+  if (__builtin_expect(any == 0, 1)) return;
   alignas(32) float scores[kQueryWidth][kBaseWidth];
   store_partial(block, &scores[0][0]);
-  std::uint32_t count = 0;
-  for (std::uint32_t q = 0; q < strip.query_rows; ++q)
-    for (std::uint32_t mask = masks[q]; mask != 0; mask &= mask - 1) {
-      const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
-      out_scores[count] = scores[q][lane];
-      out_pairs[count++] = strip.first_pair + (q << kQueryShift) + column + lane;
-    }
-  return count;
+  for (std::uint32_t q = 0; q < strip.query_rows; ++q) {
+    if (masks[q] == 0) continue;
+    const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
+    const __m256 score0 = _mm256_load_ps(scores[q]);
+    const __m256 score1 = _mm256_load_ps(scores[q] + kLanes);
+    const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
+    append(masks[q] & (Metric::passes(score0, query) | (Metric::passes(score1, query) << kLanes)), scores[q],
+           first_pair, for_queries);
+    append(masks[q] & (Metric::passes(score0, base0) | (Metric::passes(score1, base1) << kLanes)), scores[q],
+           first_pair, for_bases);
+  }
 }
 
 template <typename Metric>
-std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pairs) {
-  std::uint32_t count = 0;
+void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
   for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
     const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
     const bool last = begin + dims == strip.dims;
@@ -111,12 +130,11 @@ std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pair
       load_partial(begin == 0 ? nullptr : partial, block);
       accumulate<Metric>(query, base, dims, block);
       if (last)
-        count += emit<Metric>(block, strip, panel * kBaseWidth, scores + count, pairs + count);
+        emit<Metric>(block, strip, panel * kBaseWidth, for_queries, for_bases);
       else
         store_partial(block, partial);
     }
   }
-  return count;
 }
 
 template <std::uint32_t kWidth>
@@ -146,48 +164,48 @@ float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, s
   return score;
 }
 
-// Hoare's selection. A key moves at most once a pass; the passes' lengths fall geometrically.
-void select_smallest(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t* scratch) {
-  std::size_t begin = 0;
-  std::size_t end = count;
-  while (end - begin > 1) {
-    const std::uint64_t a = keys[begin];
-    const std::uint64_t b = keys[begin + (end - begin) / 2];
-    const std::uint64_t c = keys[end - 1];
-    const std::uint64_t low = a < b ? a : b;
-    const std::uint64_t high = a < b ? b : a;
-    const std::uint64_t pivot = c < low ? low : (c < high ? c : high);
-    // Smaller keys go to the front, the others to the back of the scratch, without a branch on the comparison.
-    std::size_t front = begin;
-    std::size_t back = end;
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::uint64_t key = keys[i];
-      const bool smaller = key < pivot;
-      scratch[front] = key;
-      scratch[back - 1] = key;
-      front += smaller;
-      back -= !smaller;
+// Keys four at a time, for prune_by_counting. AVX2 compares signed integers: flipping the top bit makes that the order
+// of unsigned ones.
+struct KeyLanes {
+  static constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;
+
+  static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
+                           std::uint64_t* largest) {
+    std::uint64_t low = keys[0];
+    std::uint64_t high = keys[0];
+    for (std::size_t i = 1; i < count; ++i) {
+      low = keys[i] < low ? keys[i] : low;
+      high = keys[i] > high ? keys[i] : high;
     }
-    for (std::size_t i = begin; i < end; ++i) keys[i] = scratch[i];
-    if (front == kept) return;
-    if (front < kept) {
-      if (front == begin) {
-        // The pivot is the smallest: put it first, and go on behind it.
-        for (std::size_t i = begin;; ++i)
-          if (keys[i] == pivot) {
-            keys[i] = keys[begin];
-            keys[begin] = pivot;
-            break;
-          }
-        ++front;
-        if (front == kept) return;
-      }
-      begin = front;
-    } else {
-      end = front;
+    *smallest = low;
+    *largest = high;
+  }
+
+  static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
+    const __m256i top_bit = _mm256_set1_epi64x(static_cast<long long>(kTopBit));
+    const __m256i pivots = _mm256_set1_epi64x(static_cast<long long>(pivot ^ kTopBit));
+    __m256i minus_below = _mm256_setzero_si256();
+    std::size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const __m256i batch = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys + i));
+      minus_below = _mm256_add_epi64(minus_below, _mm256_cmpgt_epi64(pivots, _mm256_xor_si256(batch, top_bit)));
+    }
+    alignas(32) std::int64_t lanes[4];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), minus_below);
+    auto below = static_cast<std::size_t>(-(lanes[0] + lanes[1] + lanes[2] + lanes[3]));
+    for (; i < count; ++i) below += keys[i] < pivot;
+    return below;
+  }
+
+  static inline void keep_below(std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
+    std::size_t front = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t key = keys[i];
+      keys[front] = key;
+      front += key < pivot;
     }
   }
-}
+};
 
 }  // namespace
 
@@ -201,7 +219,7 @@ const TileKernel kAvx2Kernel{
     pack_panel<kBaseWidth>,
     accumulate_postings,
     sparse_squared_l2,
-    select_smallest,
+    prune_by_counting<KeyLanes>,
 };
 
 }  // namespace simtile::kernels

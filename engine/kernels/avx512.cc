@@ -3,6 +3,7 @@
 // Nothing from the standard library may be instantiated here: this file's flags must not leak into shared inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/prune_keys.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -16,8 +17,12 @@ constexpr std::uint32_t kDimsBlock = 384;
 
 struct InnerProduct {
   static inline __m512 step(__m512 query, __m512 base, __m512 score) { return _mm512_fmadd_ps(query, base, score); }
-  static inline __mmask16 survivors(__m512 score, __m512 query_threshold, __m512 base_threshold) {
-    return _mm512_cmp_ps_mask(score, _mm512_min_ps(query_threshold, base_threshold), _CMP_GE_OQ);
+  // NaN when the base threshold is.
+  static inline __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
+    return _mm512_min_ps(query_threshold, base_threshold);
+  }
+  static inline __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
+    return _mm512_mask_cmp_ps_mask(among, score, threshold, _CMP_GE_OQ);
   }
 };
 
@@ -26,8 +31,11 @@ struct SquaredL2 {
     const __m512 difference = _mm512_sub_ps(query, base);
     return _mm512_fmadd_ps(difference, difference, score);
   }
-  static inline __mmask16 survivors(__m512 score, __m512 query_threshold, __m512 base_threshold) {
-    return _mm512_cmp_ps_mask(score, _mm512_max_ps(query_threshold, base_threshold), _CMP_LE_OQ);
+  static inline __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
+    return _mm512_max_ps(query_threshold, base_threshold);
+  }
+  static inline __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
+    return _mm512_mask_cmp_ps_mask(among, score, threshold, _CMP_LE_OQ);
   }
 };
 
@@ -68,52 +76,54 @@ inline __attribute__((always_inline)) void store_partial(const Block& block, flo
   }
 }
 
-inline std::uint32_t append(__mmask16 mask, __m512 scores, std::uint32_t first_pair, float* out_scores,
-                            std::uint32_t* out_pairs) {
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i pairs = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair)), lane);
+inline void append(__mmask16 mask, __m512 scores, __m512i pairs, Survivors& survivors) {
   // Whole-register stores of the compressed lanes: the survivor arrays have kSurvivorSlack behind them.
-  _mm512_storeu_ps(out_scores, _mm512_maskz_compress_ps(mask, scores));
-  _mm512_storeu_si512(out_pairs, _mm512_maskz_compress_epi32(mask, pairs));
-  return static_cast<std::uint32_t>(__builtin_popcount(mask));
+  _mm512_storeu_ps(survivors.scores + survivors.count, _mm512_maskz_compress_ps(mask, scores));
+  _mm512_storeu_si512(survivors.pairs + survivors.count, _mm512_maskz_compress_epi32(mask, pairs));
+  survivors.count += static_cast<std::uint32_t>(__builtin_popcount(mask));
 }
 
+// Most blocks hold no survivor: one comparison with the weaker threshold of each pair tells. Which side a survivor is
+// for is asked only in the query rows that hold one, and appended without a branch: either is as likely as not.
 template <typename Metric>
-inline __attribute__((always_inline)) std::uint32_t emit(const Block& block, const Strip& strip, std::uint32_t column,
-                                                         float* out_scores, std::uint32_t* out_pairs) {
-  const __m512 base0 = _mm512_loadu_ps(strip.base_thresholds + column);
-  const __m512 base1 = _mm512_loadu_ps(strip.base_thresholds + column + kLanes);
+inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
+                                                Survivors& for_queries, Survivors& for_bases) {
+  constexpr __mmask16 kAll = 0xffff;
+  const __m512 base[2] = {_mm512_loadu_ps(strip.base_thresholds + column),
+                          _mm512_loadu_ps(strip.base_thresholds + column + kLanes)};
   std::uint32_t masks[kQueryWidth];
   std::uint32_t rows_hit = 0;
 #pragma GCC unroll 14
   for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
     const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
-    const __mmask16 mask0 = Metric::survivors(block.score[q][0], query, base0);
-    const __mmask16 mask1 = Metric::survivors(block.score[q][1], query, base1);
+    const __mmask16 mask0 = Metric::passes(kAll, block.score[q][0], Metric::weaker(query, base[0]));
+    const __mmask16 mask1 = Metric::passes(kAll, block.score[q][1], Metric::weaker(query, base[1]));
     masks[q] = static_cast<std::uint32_t>(mask0) | (static_cast<std::uint32_t>(mask1) << kLanes);
     rows_hit |= static_cast<std::uint32_t>(masks[q] != 0) << q;
   }
   rows_hit &= (1u << strip.query_rows) - 1u;
-  if (__builtin_expect(rows_hit == 0, 1)) return 0;
-  // Walking the set bits mispredicts once a block; asking row after row would at every other one.
+  if (__builtin_expect(rows_hit == 0, 1)) return;
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   alignas(64) float scores[kQueryWidth * kBaseWidth];
   store_partial(block, scores);
-  std::uint32_t count = 0;
   do {
     const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
     rows_hit &= rows_hit - 1;
-    const std::uint32_t pair = strip.first_pair + (q << kQueryShift) + column;
-    const float* row = scores + q * kBaseWidth;
-    count += append(static_cast<__mmask16>(masks[q]), _mm512_load_ps(row), pair, out_scores + count, out_pairs + count);
-    count += append(static_cast<__mmask16>(masks[q] >> kLanes), _mm512_load_ps(row + kLanes), pair + kLanes,
-                    out_scores + count, out_pairs + count);
+    const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
+    const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
+#pragma GCC unroll 2
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      const auto hit = static_cast<__mmask16>(masks[q] >> (half * kLanes));
+      const __m512 score = _mm512_load_ps(scores + q * kBaseWidth + half * kLanes);
+      const __m512i pairs = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair + half * kLanes)), lane);
+      append(Metric::passes(hit, score, query), score, pairs, for_queries);
+      append(Metric::passes(hit, score, base[half]), score, pairs, for_bases);
+    }
   } while (rows_hit != 0);
-  return count;
 }
 
 template <typename Metric>
-std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pairs) {
-  std::uint32_t count = 0;
+void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
   for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
     const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
     const bool last = begin + dims == strip.dims;
@@ -125,12 +135,11 @@ std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pair
       load_partial(begin == 0 ? nullptr : partial, block);
       accumulate<Metric>(query, base, dims, block);
       if (last)
-        count += emit<Metric>(block, strip, panel * kBaseWidth, scores + count, pairs + count);
+        emit<Metric>(block, strip, panel * kBaseWidth, for_queries, for_bases);
       else
         store_partial(block, partial);
     }
   }
-  return count;
 }
 
 // Transposes 16 rows x 16 dimensions in registers.
@@ -220,65 +229,63 @@ float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, s
   return score;
 }
 
-// The median of three keys.
-inline std::uint64_t median(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
-  const std::uint64_t low = a < b ? a : b;
-  const std::uint64_t high = a < b ? b : a;
-  return c < low ? low : (c < high ? c : high);
-}
+// Keys eight at a time, for prune_by_counting.
+struct KeyLanes {
+  static inline __mmask8 valid(std::size_t left) {
+    return static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
+  }
 
-// Splits keys[begin, end): those below the pivot stay at the front, in place, since the front never overtakes the read
-// position; the others go to the scratch and are copied behind them. Returns where they start.
-inline std::size_t split(std::uint64_t* keys, std::size_t begin, std::size_t end, std::uint64_t pivot,
-                         std::uint64_t* scratch) {
-  const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
-  std::size_t front = begin;
-  std::size_t others = 0;
-  for (std::size_t i = begin; i < end; i += 8) {
-    const std::size_t left = end - i;
-    const auto valid = static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
-    const __m512i batch = _mm512_maskz_loadu_epi64(valid, keys + i);
-    const __mmask8 smaller = _mm512_mask_cmplt_epu64_mask(valid, batch, pivots);
-    const auto larger = static_cast<__mmask8>(valid & ~smaller);
-    _mm512_storeu_si512(scratch + others, _mm512_maskz_compress_epi64(larger, batch));
-    _mm512_mask_compressstoreu_epi64(keys + front, smaller, batch);
-    front += static_cast<std::size_t>(__builtin_popcount(smaller));
-    others += static_cast<std::size_t>(__builtin_popcount(larger));
+  static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
+                           std::uint64_t* largest) {
+    __m512i low = _mm512_set1_epi64(-1);
+    __m512i high = _mm512_setzero_si512();
+    for (std::size_t i = 0; i < count; i += 8) {
+      const __mmask8 lanes = valid(count - i);
+      const __m512i batch = _mm512_maskz_loadu_epi64(lanes, keys + i);
+      low = _mm512_mask_min_epu64(low, lanes, low, batch);
+      high = _mm512_max_epu64(high, batch);
+    }
+    *smallest = _mm512_reduce_min_epu64(low);
+    *largest = _mm512_reduce_max_epu64(high);
   }
-  for (std::size_t i = 0; i < others; i += 8) {
-    const std::size_t left = others - i;
-    const auto valid = static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
-    _mm512_mask_storeu_epi64(keys + front + i, valid, _mm512_loadu_si512(scratch + i));
-  }
-  return front;
-}
 
-// Hoare's selection, eight keys at a time. The pivot of a pass that finds nothing smaller is itself the smallest;
-// another pass then splits by the key after it, so there is always progress. Keys are below 2^64 - 1.
-void select_smallest(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t* scratch) {
-  std::size_t begin = 0;
-  std::size_t end = count;
-  while (end - begin > 1) {
-    const std::uint64_t pivot = median(keys[begin], keys[begin + (end - begin) / 2], keys[end - 1]);
-    std::size_t front = split(keys, begin, end, pivot, scratch);
-    if (front == begin) {
-      front = split(keys, begin, end, pivot + 1, scratch);
-      if (front > kept) return;  // all in front are the pivot
+  static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
+    const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
+    const __m512i one = _mm512_set1_epi64(1);
+    __m512i below = _mm512_setzero_si512();
+    std::size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      const __mmask8 smaller = _mm512_cmplt_epu64_mask(_mm512_loadu_si512(keys + i), pivots);
+      below = _mm512_mask_add_epi64(below, smaller, below, one);
     }
-    if (front == kept) return;
-    if (front < kept) {
-      begin = front;
-    } else {
-      end = front;
-    }
+    const __mmask8 lanes = valid(count - i);
+    const __mmask8 smaller = _mm512_mask_cmplt_epu64_mask(lanes, _mm512_maskz_loadu_epi64(lanes, keys + i), pivots);
+    below = _mm512_mask_add_epi64(below, smaller, below, one);
+    return static_cast<std::size_t>(_mm512_reduce_add_epi64(below));
   }
-}
+
+  // Whole-register stores at the front never reach the keys that are still to be read, but for the last batch.
+  static inline void keep_below(std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
+    const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
+    std::size_t front = 0;
+    std::size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      const __m512i batch = _mm512_loadu_si512(keys + i);
+      const __mmask8 smaller = _mm512_cmplt_epu64_mask(batch, pivots);
+      _mm512_storeu_si512(keys + front, _mm512_maskz_compress_epi64(smaller, batch));
+      front += static_cast<std::size_t>(__builtin_popcount(smaller));
+    }
+    const __mmask8 lanes = valid(count - i);
+    const __m512i batch = _mm512_maskz_loadu_epi64(lanes, keys + i);
+    _mm512_mask_compressstoreu_epi64(keys + front, _mm512_mask_cmplt_epu64_mask(lanes, batch, pivots), batch);
+  }
+};
 
 }  // namespace
 
 const TileKernel kAvx512Kernel{
     Isa::kAvx512,     kQueryWidth,     kBaseWidth,          score_strip<InnerProduct>, score_strip<SquaredL2>,
-    pack_query_panel, pack_base_panel, accumulate_postings, sparse_squared_l2,         select_smallest,
+    pack_query_panel, pack_base_panel, accumulate_postings, sparse_squared_l2,         prune_by_counting<KeyLanes>,
 };
 
 }  // namespace simtile::kernels

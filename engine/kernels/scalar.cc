@@ -46,31 +46,36 @@ void squared_distances(const float* query, const float* base, std::uint32_t dims
   for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) scores[pair] = sum[pair];
 }
 
+void append(Survivors& survivors, float score, std::uint32_t pair) {
+  survivors.scores[survivors.count] = score;
+  survivors.pairs[survivors.count++] = pair;
+}
+
 template <typename Scores, typename Survives>
-std::uint32_t score_strip(const Strip& strip, float* scores, std::uint32_t* pairs, Scores score, Survives survives) {
-  std::uint32_t survivors = 0;
+void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases, Scores score, Survives survives) {
   for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
     float block[kWidth * kWidth];
     score(strip.query_panel, strip.base_panels + std::size_t{panel} * strip.dims * kWidth, strip.dims, block);
     for (std::uint32_t q = 0; q < strip.query_rows; ++q)
       for (std::uint32_t b = 0; b < kWidth; ++b) {
         const std::uint32_t column = panel * kWidth + b;
-        if (!survives(block[q * kWidth + b], strip.query_thresholds[q], strip.base_thresholds[column])) continue;
-        scores[survivors] = block[q * kWidth + b];
-        pairs[survivors++] = strip.first_pair + (q << kQueryShift) + column;
+        if (std::isnan(strip.base_thresholds[column])) continue;
+        const float found = block[q * kWidth + b];
+        const std::uint32_t pair = strip.first_pair + (q << kQueryShift) + column;
+        if (survives(found, strip.query_thresholds[q])) append(for_queries, found, pair);
+        if (survives(found, strip.base_thresholds[column])) append(for_bases, found, pair);
       }
   }
-  return survivors;
 }
 
-std::uint32_t inner_product(const Strip& strip, float* scores, std::uint32_t* pairs) {
-  return score_strip(strip, scores, pairs, inner_products,
-                     [](float score, float query, float base) { return score >= (query < base ? query : base); });
+void inner_product(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+  score_strip(strip, for_queries, for_bases, inner_products,
+              [](float score, float threshold) { return score >= threshold; });
 }
 
-std::uint32_t squared_l2(const Strip& strip, float* scores, std::uint32_t* pairs) {
-  return score_strip(strip, scores, pairs, squared_distances,
-                     [](float score, float query, float base) { return score <= (query > base ? query : base); });
+void squared_l2(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+  score_strip(strip, for_queries, for_bases, squared_distances,
+              [](float score, float threshold) { return score <= threshold; });
 }
 
 void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
@@ -101,15 +106,16 @@ float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, s
   return score;
 }
 
-void select_smallest(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t*) {
-  std::nth_element(keys, keys + kept, keys + count);
+Pruned prune_keys(std::uint64_t* keys, std::size_t count, std::size_t least, std::size_t) {
+  std::nth_element(keys, keys + least, keys + count);
+  return {least, keys[least]};
 }
 
 }  // namespace
 
 const TileKernel kScalarKernel{
-    Isa::kScalar,      kWidth,          kWidth, inner_product, squared_l2, pack_panel, pack_panel, accumulate_postings,
-    sparse_squared_l2, select_smallest,
+    Isa::kScalar,      kWidth,     kWidth, inner_product, squared_l2, pack_panel, pack_panel, accumulate_postings,
+    sparse_squared_l2, prune_keys,
 };
 
 }  // namespace simtile::kernels

@@ -8,10 +8,11 @@
 // kernel is the definition; tests/tile_kernel_test.cc holds the others against it.
 //
 // A *panel* is `width` rows interleaved by dimension: panel[d * width + r]. A *strip* is one query panel against a
-// row of base panels. A pair survives when its score is at least as good as the weaker of its two thresholds:
-//   inner product  score >= (query_threshold < base_threshold ? query_threshold : base_threshold)
-//   squared l2     score <= (query_threshold > base_threshold ? query_threshold : base_threshold)
-// so a NaN base threshold (padding) and a NaN score never survive.
+// row of base panels. A pair survives for its query row, its base row, or both, when its score is at least as good as
+// that row's threshold:
+//   inner product  score >= threshold
+//   squared l2     score <= threshold
+// A NaN score never survives, nor does any pair of a base row whose threshold is NaN (padding), on either side.
 //
 // Threads: kernels keep no state. This header is included by files compiled for one instruction set: it must define
 // nothing inline that another file could share.
@@ -39,10 +40,15 @@ struct Strip {
 // A survivor's pair number is first_pair + (query row in the strip << 16) + base row in the strip.
 inline constexpr std::uint32_t kQueryShift = 16;
 
-// Survivors are appended to scores and pairs, which have room for every pair of the strip plus kSurvivorSlack; returns
-// how many there were.
-using ScoreStrip = std::uint32_t (*)(const Strip& strip, float* scores, std::uint32_t* pairs);
+// A list that kernels append to. It has room for every pair of the strip plus kSurvivorSlack beyond `count`.
+struct Survivors {
+  float* scores;
+  std::uint32_t* pairs;
+  std::uint32_t count;
+};
 inline constexpr std::uint32_t kSurvivorSlack = 16;
+
+using ScoreStrip = void (*)(const Strip& strip, Survivors& for_queries, Survivors& for_bases);
 
 // Interleaves `rows` rows (rows <= width), row_stride floats apart, into a panel of dims x width; missing rows are
 // zeros.
@@ -58,10 +64,14 @@ using AccumulatePostings = void (*)(const float* values, const std::uint32_t* ro
 using SparseSquaredL2 = float (*)(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
                                   const std::uint32_t* b_columns, const float* b_values, std::size_t b_count);
 
-// Reorders keys[0, count) so that the first `kept` are the smallest, in any order; 1 <= kept < count. `scratch` holds
-// count + kSelectSlack keys, and keys has as many behind its end.
-using SelectSmallest = void (*)(std::uint64_t* keys, std::size_t count, std::size_t kept, std::uint64_t* scratch);
-inline constexpr std::size_t kSelectSlack = 8;
+// Moves the smallest keys of keys[0, count) to the front, in any order: at least `least` and at most `most` of them,
+// 1 <= least <= most < count. What lies behind them is no longer meant. Some leeway spares passes over the keys.
+// Keys are below 2^64 - 1 and distinct; of equal ones any may stay, and the bound may be theirs.
+struct Pruned {
+  std::size_t count;    // of the keys that were kept
+  std::uint64_t bound;  // above all of them, and not above any other
+};
+using PruneKeys = Pruned (*)(std::uint64_t* keys, std::size_t count, std::size_t least, std::size_t most);
 
 struct TileKernel {
   Isa isa;
@@ -73,7 +83,7 @@ struct TileKernel {
   PackPanel pack_base_panel;
   AccumulatePostings accumulate_postings;
   SparseSquaredL2 sparse_squared_l2;
-  SelectSmallest select_smallest;
+  PruneKeys prune_keys;
 };
 
 extern const TileKernel kScalarKernel;

@@ -32,7 +32,9 @@ std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noex
 
 std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
-  const std::uint64_t survivors = survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t));
+  // Two lists, of scores and pair numbers.
+  const std::uint64_t survivors =
+      2 * (survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t)) + 2 * 4096);
   const std::uint64_t thresholds = (columns + shapes.query_width) * sizeof(float);
   const std::uint64_t column_state = plan.resident || !shapes.self_join
                                          ? 0

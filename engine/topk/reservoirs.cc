@@ -10,38 +10,32 @@ Bounds::Bounds(PageBudget& budget, std::uint64_t rows, Key initial)
   std::fill_n(keys_, rows, initial);
 }
 
-Reservoirs::Reservoirs(PageBudget& budget, Bounds& bounds, kernels::SelectSmallest select, std::uint64_t first_row,
+Reservoirs::Reservoirs(PageBudget& budget, Bounds& bounds, kernels::PruneKeys prune_keys, std::uint64_t first_row,
                        std::uint64_t rows, std::uint64_t top_k, std::uint64_t capacity)
     : bounds_(&bounds),
-      select_(select),
+      prune_keys_(prune_keys),
       first_row_(first_row),
       rows_(rows),
       top_k_(top_k),
       capacity_(capacity),
-      key_memory_(budget, (rows * capacity + kernels::kSelectSlack) * sizeof(Key)),
+      key_memory_(budget, rows * capacity * sizeof(Key)),
       count_memory_(budget, rows * sizeof(std::uint32_t)),
       keys_(key_memory_.as<Key>()),
       counts_(count_memory_.as<std::uint32_t>()) {}
 
 void Reservoirs::prune(std::uint64_t row) noexcept {
   const std::uint64_t local = row - first_row_;
-  Key* keys = keys_ + local * capacity_;
-  const std::size_t count = counts_[local];
-  if (count + kernels::kSelectSlack <= kScratchKeys) {
-    Key scratch[kScratchKeys];
-    select_(keys, count, top_k_, scratch);
-  } else {
-    std::nth_element(keys, keys + top_k_, keys + count);
-  }
-  counts_[local] = static_cast<std::uint32_t>(top_k_);
-  bounds_->store(row, std::min(*std::max_element(keys, keys + top_k_), bounds_->load(row)));
+  const kernels::Pruned pruned = prune_keys_(keys_ + local * capacity_, counts_[local], top_k_, pruned_keys());
+  counts_[local] = static_cast<std::uint32_t>(pruned.count);
+  bounds_->store(row, std::min(pruned.bound, bounds_->load(row)));
 }
 
 std::span<const Key> Reservoirs::sorted(std::uint64_t row) noexcept {
   const std::uint64_t local = row - first_row_;
-  if (counts_[local] > top_k_) prune(row);
   Key* keys = keys_ + local * capacity_;
+  if (counts_[local] > pruned_keys()) prune(row);
   std::sort(keys, keys + counts_[local]);
+  counts_[local] = static_cast<std::uint32_t>(std::min<std::uint64_t>(counts_[local], top_k_));
   return {keys, counts_[local]};
 }
 

@@ -1,7 +1,8 @@
 // The top-K state of a range of rows: for each row a small reservoir of keys (candidate_key.h) and a bound.
 //
-// A candidate below the row's bound is appended. A full reservoir is pruned in bulk: selection keeps the K best, and
-// the worst of those becomes the bound. A candidate costs an append and its share of a linear selection, never a heap.
+// A candidate below the row's bound is appended. A full reservoir is pruned in bulk to its K best and a few more, and
+// what separates them from the rest becomes the bound. A candidate costs an append and its share of a few linear
+// passes, never a heap.
 // Which candidates arrive first changes what is rejected early, never what is kept.
 //
 // Threads: insert() and prune() of a row need that row's lock (RowLocks); bounds may be read without.
@@ -57,7 +58,7 @@ class RowLocks {
 class Reservoirs {
  public:
   // Rows [first_row, first_row + rows); 1 <= top_k < capacity.
-  Reservoirs(PageBudget& budget, Bounds& bounds, kernels::SelectSmallest select, std::uint64_t first_row,
+  Reservoirs(PageBudget& budget, Bounds& bounds, kernels::PruneKeys prune_keys, std::uint64_t first_row,
              std::uint64_t rows, std::uint64_t top_k, std::uint64_t capacity);
 
   bool holds(std::uint64_t row) const noexcept { return row - first_row_ < rows_; }
@@ -84,16 +85,16 @@ class Reservoirs {
     if (capacity > kMoreThanAnyBudget / sizeof(Key) ||
         multiply_overflows(rows, capacity * sizeof(Key) + sizeof(std::uint32_t), &bytes))
       return kMoreThanAnyBudget;
-    return std::min(bytes, kMoreThanAnyBudget) + kernels::kSelectSlack * sizeof(Key);
+    return std::min(bytes, kMoreThanAnyBudget);
   }
 
  private:
-  // Longer reservoirs than this select in place with the standard library, so that the scratch fits on the stack.
-  static constexpr std::size_t kScratchKeys = 2048;
+  // A pruned reservoir holds at most so many keys.
+  std::uint64_t pruned_keys() const noexcept { return top_k_ + (capacity_ - top_k_) / 8; }
   void prune(std::uint64_t row) noexcept;
 
   Bounds* bounds_;
-  kernels::SelectSmallest select_;
+  kernels::PruneKeys prune_keys_;
   std::uint64_t first_row_;
   std::uint64_t rows_;
   std::uint64_t top_k_;
