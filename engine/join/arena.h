@@ -5,22 +5,9 @@
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 
-#include <atomic>
 #include <cstdint>
 
 namespace simtile::join {
-
-// Says in our own words what oneTBB guarantees already: what one thread did before release() is seen by the one that
-// acquires afterwards. ThreadSanitizer does not see into the distribution's oneTBB, which is built without it; with
-// this it can check the rest of the order.
-class Handover {
- public:
-  void release() noexcept { turns_.fetch_add(1, std::memory_order_acq_rel); }
-  void acquire() const noexcept { turns_.load(std::memory_order_acquire); }
-
- private:
-  std::atomic<std::uint32_t> turns_{0};
-};
 
 // Runs `work` in an arena of `threads` threads, this one among them. More threads than processors are allowed when
 // asked for, which the arena alone would cap.
@@ -35,16 +22,11 @@ void run_in_arena(std::uint32_t threads, Work work) {
 template <typename Body>
 void parallel_for_each(std::uint32_t threads, std::uint64_t begin, std::uint64_t end, std::uint64_t grain, Body body) {
   using Range = oneapi::tbb::blocked_range<std::uint64_t>;
-  Handover handover;
-  handover.release();
   run_in_arena(threads, [&] {
     oneapi::tbb::parallel_for(Range(begin, end, grain), [&](const Range& range) {
-      handover.acquire();
       for (std::uint64_t i = range.begin(); i < range.end(); ++i) body(i);
-      handover.release();
     });
   });
-  handover.acquire();
 }
 
 }  // namespace simtile::join

@@ -24,12 +24,12 @@ Pipeline::Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t 
     : job_(std::move(job)),
       state_(&state),
       cursor_(job_.shapes, job_.plan, first_query_row),
+      stripe_in_use_(plan::stripes_in_flight(job_.plan)),
       workers_(job_.shapes.threads),
       tasks_(job_.plan.tiles_in_flight),
       rows_done_(first_query_row) {
-  for (std::uint64_t i = 0; i < plan::stripes_in_flight(job_.plan); ++i)
+  for (std::size_t i = 0; i < stripe_in_use_.size(); ++i)
     stripes_.push_back(std::make_unique<Stripe>(budget, job_.shapes, job_.plan, *job_.kernel, job_.metric));
-  stripe_in_use_.assign(stripes_.size(), false);
   for (Worker& worker : workers_)
     worker.scorer = std::make_unique<TileScorer>(budget, job_.shapes, job_.plan, *job_.kernel, job_.metric, *state_);
 }
@@ -38,10 +38,7 @@ Pipeline::~Pipeline() = default;
 
 void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
   namespace tbb = oneapi::tbb;
-  {
-    const std::lock_guard turn(serial_);
-    segment_has_tiles_ = false;
-  }
+  segment_has_tiles_ = false;
   run_in_arena(job_.shapes.threads, [&] {
     tbb::parallel_pipeline(
         tasks_.size(),
@@ -59,7 +56,6 @@ void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
 }
 
 Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain_when_due) {
-  const std::lock_guard turn(serial_);
   if (cursor_.at_end()) return nullptr;
   if (job_.stop != nullptr && job_.stop->load(std::memory_order_relaxed)) {
     stopped_ = true;
@@ -77,16 +73,17 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   prefetch_after(cursor_);
   segment_has_tiles_ = true;
   statistics_.seconds_io_wait += seconds_since(start);
-  task.handover.release();
   return &task;
 }
 
 // Packs the next stripe, or asks (by false) for the pipeline to be emptied first.
 bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due) {
   if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due())) return false;
-  const auto free = std::find(stripe_in_use_.begin(), stripe_in_use_.end(), false);
+  const auto free = std::find_if(stripe_in_use_.begin(), stripe_in_use_.end(), [](const std::atomic<bool>& in_use) {
+    return !in_use.load(std::memory_order_acquire);
+  });
   if (free == stripe_in_use_.end()) return false;
-  *free = true;
+  free->store(true, std::memory_order_relaxed);
   running_stripe_ = static_cast<std::size_t>(free - stripe_in_use_.begin());
   stripes_[running_stripe_]->pack(*job_.queries, tile.query_begin, tile.query_end);
   state_->begin_stripe(tile.query_begin, tile.query_end);
@@ -101,24 +98,20 @@ void Pipeline::prefetch_after(plan::TileCursor cursor) const {
 }
 
 void Pipeline::score(TileTask& task) {
-  task.handover.acquire();
   const auto start = Clock::now();
   Worker& worker = workers_[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
   worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
   task.window = {};
   worker.seconds += seconds_since(start);
-  task.handover.release();
 }
 
 void Pipeline::retire(TileTask& task) {
-  task.handover.acquire();
-  const std::lock_guard turn(serial_);
   ++statistics_.tiles_done;
   if (task.tile.last_of_stripe) {
     statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, task.tile.query_begin, task.tile.query_end);
     rows_done_ = task.tile.query_end;
     for (std::size_t i = 0; i < stripes_.size(); ++i)
-      if (stripes_[i].get() == task.stripe) stripe_in_use_[i] = false;
+      if (stripes_[i].get() == task.stripe) stripe_in_use_[i].store(false, std::memory_order_release);
   }
   if (job_.on_tile) job_.on_tile();
 }

@@ -17,10 +17,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <vector>
 
-#include "engine/join/arena.h"
 #include "engine/join/side.h"
 #include "engine/join/stripe.h"
 #include "engine/join/tile_scorer.h"
@@ -65,7 +63,6 @@ class Pipeline {
     plan::Tile tile;
     Stripe* stripe = nullptr;
     SideWindow window;
-    Handover handover;
   };
   struct alignas(64) Worker {
     std::unique_ptr<TileScorer> scorer;
@@ -80,10 +77,10 @@ class Pipeline {
 
   Job job_;
   TopKState* state_;
-  std::mutex serial_;  // the serial stages' own state; never contended for long, they take turns
   plan::TileCursor cursor_;
   std::vector<std::unique_ptr<Stripe>> stripes_;
-  std::vector<bool> stripe_in_use_;
+  // Taken by the first stage, given back by the last, which may run at the same time.
+  std::vector<std::atomic<bool>> stripe_in_use_;
   std::vector<Worker> workers_;
   std::vector<TileTask> tasks_;
   std::uint64_t tasks_begun_ = 0;
