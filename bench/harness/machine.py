@@ -61,7 +61,7 @@ class Tools:
         return json.loads(done.stdout)
 
     def kernels_context(self):
-        return self.run_kernels("select/scalar/kept:1$")["context"]
+        return self.run_kernels("prune/scalar/kept:1$")["context"]
 
     def fma_peak_flops(self, isa, threads):
         """The best of five tries of `threads` threads at once, or of all processors when there are fewer. None for
