@@ -218,19 +218,32 @@ TEST(JobResume, AMissingOrCutRunSaysToStartOver) {
 }
 
 // The answer cannot be written, so the job fails at its very end: what was computed is put by.
-TEST(JobResume, AFailedMergeLosesNoWork) {
+// The answer is written while later rows are still being scored: a disk that fills up stops the job in the middle.
+TEST(JobResume, AnAnswerThatCannotBeWrittenLosesNoWork) {
   const Fixture fixture;
   const JobInput input{fixture.base, ""};
   const std::string out = fixture.folder / "out.knn";
-  os::set_fault_hook([](os::Call call, const char* path) -> os::Fault {
-    return {call == os::Call::kWrite && std::string_view(path).ends_with(".knn.partial") ? ENOSPC : 0};
-  });
-  expect_error(ErrorCode::kIo, [&] { run_job(input, out, options_for(kLargeBudget)); });
-  os::set_fault_hook(nullptr);
-  EXPECT_FALSE(std::filesystem::exists(out + ".partial"));
-  const JobReport report = run_job(input, out, options_for(kLargeBudget));
-  EXPECT_EQ(report.pairs_scored, 0u);
-  EXPECT_GT(report.tiles_resumed, 0u);
+  const JobReport whole = run_job(input, fixture.folder / "expected.knn", options_for(kLargeBudget));
+  for (const os::Call call : {os::Call::kWrite, os::Call::kRename}) {
+    static os::Call failing;
+    failing = call;
+    os::set_fault_hook([](os::Call made, const char* path) -> os::Fault {
+      const bool of_the_answer = std::string_view(path).find(".knn.work") == std::string_view::npos;
+      return {made == failing && of_the_answer ? ENOSPC : 0};
+    });
+    expect_error(ErrorCode::kIo, [&] { run_job(input, out, options_for(kLargeBudget)); });
+    os::set_fault_hook(nullptr);
+    EXPECT_FALSE(std::filesystem::exists(out + ".partial"));
+    EXPECT_FALSE(std::filesystem::exists(out));
+    const JobReport report = run_job(input, out, options_for(kLargeBudget));
+    EXPECT_GT(report.tiles_resumed, 0u);
+    EXPECT_LT(report.pairs_scored, whole.pairs_scored);
+    if (call == os::Call::kRename) {
+      EXPECT_EQ(report.pairs_scored, 0u) << "only the answer was missing";
+    }
+    EXPECT_TRUE(read_bytes(out) == read_bytes(fixture.folder / "expected.knn"));
+    std::filesystem::remove(out);
+  }
 }
 
 TEST(JobResume, TwoJobsOnOneFolderAreRefusedWithTheFirstsProcess) {

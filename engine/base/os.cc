@@ -157,6 +157,10 @@ void File::advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noe
 
 void File::advise_sequential() const noexcept { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL); }
 
+void File::start_writing_back(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  ::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+}
+
 bool File::try_lock() const {
   if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return true;
   if (errno == EWOULDBLOCK) return false;

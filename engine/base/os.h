@@ -74,6 +74,8 @@ class File {
   void advise_will_need(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   void advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   void advise_sequential() const noexcept;
+  // Asks the kernel to begin writing those bytes to disk now, so that a later sync() has less to wait for.
+  void start_writing_back(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   // Takes the advisory lock; false when another process holds it.
   bool try_lock() const;
   void close() noexcept;

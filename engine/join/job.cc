@@ -2,7 +2,7 @@
 //
 //   prepare()   opens the matrices and plans
 //   Run         owns the running job: state, pipeline, checkpoints
-//   merge       finished runs, then what is still in memory, become the neighbours file
+//   AnswerWriter  appends rows to the neighbours file as they become final
 #include "simtile/job.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include <memory>
 #include <thread>
 
-#include "engine/base/checked.h"
+#include "engine/join/answer_writer.h"
 #include "engine/join/arena.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
@@ -20,7 +20,6 @@
 #include "engine/join/rss_sampler.h"
 #include "engine/join/topk_state.h"
 #include "engine/memory/process_memory.h"
-#include "engine/storage/neighbours_writer.h"
 #include "simtile/error.h"
 
 namespace simtile {
@@ -34,8 +33,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 // A checkpoint may take this share of the time between two of them.
 constexpr double kCheckpointShare = 0.04;
 
-// Rows are sorted in parallel, so many at a time, before they are written one after the other.
-constexpr std::uint64_t kRowsSortedAtOnce = 8192;
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
 
 class Run {
@@ -46,20 +43,21 @@ class Run {
  private:
   void restore();
   void compute();
+  void write_answer(std::uint64_t end);
   void write_finished_rows();
   void checkpoint();
   void put_by_quietly();
-  std::uint64_t merge();
   void report_progress();
 
   PreparedJob& prepared_;
   const JobOptions& options_;
-  std::string output_path_;
   Clock::time_point start_ = Clock::now();
   PageBudget budget_;
   RssSampler sampler_;
   WorkFolder folder_;
   TopKState state_;
+  AnswerWriter answer_;
+  bool answer_failed_ = false;
   Checkpoint done_;                 // what is on disk; rows_done of it are final
   std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
   std::size_t finished_synced_ = 0;
@@ -76,12 +74,12 @@ std::string work_path(const JobOptions& options, const std::string& output_path)
 Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& output_path)
     : prepared_(prepared),
       options_(options),
-      output_path_(output_path),
       budget_(prepared.budget_bytes),
       folder_(work_path(options, output_path), prepared.identity()),
       state_(budget_, prepared.shapes, prepared.plan,
              topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), *prepared.kernel,
-             folder_) {
+             folder_),
+      answer_(output_path, prepared, options) {
   budget_.charge(prepared.shapes.fixed_bytes);
   const bool unit_norm = options.metric == Metric::kCosine;
   prepared.base->open_rows(budget_, unit_norm);
@@ -98,6 +96,7 @@ void Run::restore() {
   }
   done_ = std::move(*earlier);
   rows_resumed_ = done_.rows_done;
+  answer_.append_finished(folder_, done_, options_.stop);
   state_.restore(done_.candidates, done_.rows_done);
 }
 
@@ -112,7 +111,8 @@ void Run::compute() {
                     [this] {
                       sampler_.sample();
                       report_progress();
-                    }};
+                    },
+                    [this](std::uint64_t end) { write_answer(end); }};
   pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, state_, done_.rows_done);
   const auto checkpoint_due = [this] {
     if (options_.checkpoint_seconds <= 0.0) return true;
@@ -127,8 +127,20 @@ void Run::compute() {
                                                std::to_string(prepared_.shapes.query_rows) +
                                                " rows were put by; run the same command again to go on from there");
     }
-    if (!state_.is_resident()) write_finished_rows();
+    if (!state_.is_resident()) {
+      write_finished_rows();
+      write_answer(pipeline_->rows_done());
+    }
     if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
+  }
+}
+
+void Run::write_answer(std::uint64_t end) {
+  try {
+    answer_.append_rows(state_, end);
+  } catch (const Error&) {
+    answer_failed_ = true;
+    throw;
   }
 }
 
@@ -148,6 +160,8 @@ void Run::write_finished_rows() {
 // pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job goes on.
 void Run::checkpoint() {
   const auto start = Clock::now();
+  parallel_for_each(prepared_.shapes.threads, std::max(done_.rows_done, state_.held_begin()), state_.held_end(),
+                    kRowsSortedByOneTask, [&](std::uint64_t row) { state_.sorted(row); });
   write_finished_rows();
   if (prepared_.shapes.self_join) {
     RunWriter writer(folder_.path(), folder_.next_serial(), folder_.job_identity());
@@ -176,40 +190,6 @@ void Run::put_by_quietly() {
   }
 }
 
-// Finished runs come first, in row order; the rest is still in memory.
-std::uint64_t Run::merge() {
-  const plan::Shapes& shapes = prepared_.shapes;
-  const bool larger_better = topk::larger_is_better(options_.metric);
-  storage::NeighboursWriter writer(output_path_, prepared_.neighbours_body(options_), prepared_.query_side()->matrix,
-                                   shapes.self_join ? nullptr : &prepared_.base->matrix);
-  std::vector<Neighbour> neighbours;
-  const auto take = [&](topk::Key key) {
-    neighbours.push_back({topk::key_row(key), topk::key_score(larger_better, key)});
-  };
-  const auto end_row = [&] {
-    if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed))
-      throw Error(ErrorCode::kInterrupted, "interrupted while writing the answer; run the same command again to go on");
-    writer.append_row(neighbours);
-    neighbours.clear();
-  };
-  std::uint64_t row = 0;
-  for (const RunInfo& run : done_.finished)
-    for (RunReader reader(folder_.path(), run, folder_.job_identity()); !reader.at_end(); reader.advance()) {
-      for (; row < reader.entry().row; ++row) end_row();
-      take(reader.entry().key());
-    }
-  for (; row < done_.rows_done; ++row) end_row();
-  while (row < shapes.query_rows) {
-    const std::uint64_t end = std::min(row + kRowsSortedAtOnce, shapes.query_rows);
-    parallel_for_each(shapes.threads, row, end, kRowsSortedByOneTask, [&](std::uint64_t r) { state_.sorted(r); });
-    for (; row < end; ++row) {
-      for (const topk::Key key : state_.sorted(row)) take(key);
-      end_row();
-    }
-  }
-  return writer.finish();
-}
-
 void Run::report_progress() {
   if (!options_.progress) return;
   const plan::Shapes& shapes = prepared_.shapes;
@@ -223,13 +203,15 @@ void Run::report_progress() {
 
 JobReport Run::finish() {
   restore();
-  compute();
-  const auto merge_start = Clock::now();
   JobReport report;
+  Clock::time_point merge_start;
   try {
-    report.output_xxh3 = merge();
+    compute();
+    merge_start = Clock::now();
+    answer_failed_ = true;  // unless finish() returns
+    report.output_xxh3 = answer_.finish();
   } catch (const Error&) {
-    put_by_quietly();
+    if (answer_failed_) put_by_quietly();
     throw;
   }
   folder_.remove();

@@ -49,8 +49,15 @@ void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
         }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
           score(*task);
           return task;
-        }) & tbb::make_filter<TileTask*, void>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
+        }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
           retire(*task);
+          return task;
+        }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
+          if (finishes_rows(*task))
+            for (std::uint64_t row = task->tile.query_begin; row < task->tile.query_end; ++row) state_->sorted(row);
+          return task;
+        }) & tbb::make_filter<TileTask*, void>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
+          if (finishes_rows(*task)) job_.on_rows_final(task->tile.query_end);
         }));
   });
 }
@@ -64,7 +71,7 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   const auto start = Clock::now();
   const plan::Tile& tile = cursor_.tile();
   if (tile.first_of_stripe && !begin_stripe(tile, drain_when_due)) return nullptr;
-  // Tasks retire in order and at most tasks_.size() are in flight, so this one is free.
+  // Tasks leave in order and at most tasks_.size() are in flight, so this one is free.
   TileTask& task = tasks_[tasks_begun_++ % tasks_.size()];
   task.tile = tile;
   task.stripe = stripes_[running_stripe_].get();
@@ -113,7 +120,7 @@ void Pipeline::retire(TileTask& task) {
     for (std::size_t i = 0; i < stripes_.size(); ++i)
       if (stripes_[i].get() == task.stripe) stripe_in_use_[i].store(false, std::memory_order_release);
   }
-  if (job_.on_tile) job_.on_tile();
+  job_.on_tile();
 }
 
 PipelineStatistics Pipeline::statistics() const {

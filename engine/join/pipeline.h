@@ -1,8 +1,10 @@
 // The oneTBB pipeline that works through a plan's tiles.
 //
-//   serial, in order          parallel                     serial, in order
-//   lease the next tile  ->   pack, score, keep the   ->   count it; note stripes that are through
-//   (pack its stripe)         best (TileScorer)
+//   serial, in order       parallel                  serial, in order      parallel            serial, in order
+//   lease the next tile -> pack, score, keep the  -> count it; release  -> sort the rows of -> hand on the rows
+//   (pack its stripe)      best (TileScorer)         stripes at an end     such a stripe       that are final
+//
+// The last two are for a state that is resident; otherwise the caller takes the rows between segments.
 //
 // run_segment() runs until the tiles are all done, a stop is asked for, or the pipeline has to be empty: at a stripe's
 // end when its rows must be written out (state not resident) or a checkpoint is due. When it returns, no tile is in
@@ -45,7 +47,9 @@ class Pipeline {
     const kernels::TileKernel* kernel;
     Metric metric;
     const std::atomic<bool>* stop;  // may be null
-    std::function<void()> on_tile;  // after each tile, in order, from one thread at a time; may be empty
+    std::function<void()> on_tile;  // after each tile, in order, from one thread at a time
+    // Resident: the rows below `end` are final and sorted; in order, from one thread at a time.
+    std::function<void(std::uint64_t end)> on_rows_final;
   };
   Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t first_query_row);
   ~Pipeline();
@@ -74,12 +78,13 @@ class Pipeline {
   void prefetch_after(plan::TileCursor cursor) const;
   void score(TileTask& task);
   void retire(TileTask& task);
+  bool finishes_rows(const TileTask& task) const noexcept { return job_.plan.resident && task.tile.last_of_stripe; }
 
   Job job_;
   TopKState* state_;
   plan::TileCursor cursor_;
   std::vector<std::unique_ptr<Stripe>> stripes_;
-  // Taken by the first stage, given back by the last, which may run at the same time.
+  // Taken by the first stage, given back by the third, which may run at the same time.
   std::vector<std::atomic<bool>> stripe_in_use_;
   std::vector<Worker> workers_;
   std::vector<TileTask> tasks_;

@@ -75,6 +75,7 @@ void SectionWriter::flush() {
   for (std::size_t at = 0; at < buffer_.size(); at += kBlockBytes)
     block_hashes_.push_back(XXH3_64bits(buffer_.data() + at, std::min<std::size_t>(kBlockBytes, buffer_.size() - at)));
   file_->write_at(buffer_, offset_ + flushed_);
+  file_->start_writing_back(offset_ + flushed_, buffer_.size());
   flushed_ += buffer_.size();
   buffer_.clear();
 }

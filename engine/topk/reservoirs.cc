@@ -34,7 +34,7 @@ std::span<const Key> Reservoirs::sorted(std::uint64_t row) noexcept {
   const std::uint64_t local = row - first_row_;
   Key* keys = keys_ + local * capacity_;
   if (counts_[local] > pruned_keys()) prune(row);
-  std::sort(keys, keys + counts_[local]);
+  if (!std::is_sorted(keys, keys + counts_[local])) std::sort(keys, keys + counts_[local]);
   counts_[local] = static_cast<std::uint32_t>(std::min<std::uint64_t>(counts_[local], top_k_));
   return {keys, counts_[local]};
 }

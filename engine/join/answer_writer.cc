@@ -1,0 +1,41 @@
+#include "engine/join/answer_writer.h"
+
+#include "simtile/error.h"
+
+namespace simtile::join {
+
+AnswerWriter::AnswerWriter(const std::string& path, PreparedJob& job, const JobOptions& options)
+    : larger_better_(topk::larger_is_better(options.metric)),
+      writer_(path, job.neighbours_body(options), job.query_side()->matrix,
+              job.shapes.self_join ? nullptr : &job.base->matrix) {
+  neighbours_.reserve(job.plan.kept);
+}
+
+void AnswerWriter::end_row() {
+  writer_.append_row(neighbours_);
+  neighbours_.clear();
+  ++rows_;
+}
+
+void AnswerWriter::append_finished(const WorkFolder& folder, const Checkpoint& done, const std::atomic<bool>* stop) {
+  for (const RunInfo& run : done.finished)
+    for (RunReader reader(folder.path(), run, folder.job_identity()); !reader.at_end(); reader.advance()) {
+      while (rows_ < reader.entry().row) {
+        if (stop != nullptr && stop->load(std::memory_order_relaxed))
+          throw Error(ErrorCode::kInterrupted,
+                      "interrupted while taking up what was done; run the same command again to go on from there");
+        end_row();
+      }
+      take(reader.entry().key());
+    }
+  while (rows_ < done.rows_done) end_row();
+}
+
+void AnswerWriter::append_rows(TopKState& state, std::uint64_t end) {
+  while (rows_ < end) {
+    for (const topk::Key key : state.sorted(rows_)) take(key);
+    end_row();
+  }
+}
+
+}  // namespace simtile::join
