@@ -9,6 +9,7 @@
 
 #include "engine/topk/candidate_key.h"
 #include "engine/topk/reservoirs.h"
+#include "engine/topk/sort_keys.h"
 
 namespace simtile::topk {
 namespace {
@@ -91,6 +92,20 @@ TEST(Reservoirs, KeepTheBestWhateverTheOrder) {
       reservoirs.reset(7, 2);
       EXPECT_TRUE(reservoirs.sorted(8).empty());
     }
+}
+
+TEST(SortKeys, AscendsWhateverTheCount) {
+  std::mt19937_64 random(4);
+  for (const std::size_t count : {0u, 1u, 2u, 31u, 32u, 33u, 100u, 1256u, 20000u}) {
+    std::vector<Key> keys(count);
+    for (Key& key : keys) key = random() >> (random() % 2 * 40);
+    std::vector<Key> expected = keys;
+    std::sort(expected.begin(), expected.end());
+    sort_keys(keys.data(), keys.size());
+    EXPECT_EQ(keys, expected) << count;
+    sort_keys(keys.data(), keys.size());
+    EXPECT_EQ(keys, expected) << count;
+  }
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ constexpr std::uint64_t kPreferredStripeRows = 2048;
 constexpr std::uint64_t kLargestStripeRows = 16384;
 constexpr std::uint64_t kSmallestStripeRows = 64;
 // So many stripes, where there are rows enough, keep resumption fine-grained and the last tiles small.
-constexpr std::uint64_t kWantedStripes = 24;
+constexpr std::uint64_t kWantedStripes = 8;
 
 void check_shapes(const Shapes& shapes) {
   if (shapes.top_k == 0) throw Error(ErrorCode::kInvalidArgument, "top-k is 0; ask for at least one neighbour");
@@ -79,12 +79,12 @@ bool fit_stripe(const Shapes& shapes, std::uint64_t budget, std::uint64_t most, 
 // Candidate plans in order of preference; the first that fits is taken.
 bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   plan.kept = kept_neighbours(shapes);
-  plan.tiles_in_flight = shapes.threads + 1;
   const std::uint64_t columns = preferred_columns(shapes);
   const std::uint64_t stripe = preferred_stripe_rows(shapes);
   const std::uint64_t largest = round_up(std::min(kLargestStripeRows, shapes.query_rows), shapes.query_width);
 
   plan.resident = true;
+  plan.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
   plan.spill_bytes = 0;
   plan.tile_columns = columns;
   for (const std::uint64_t capacity : {preferred_capacity(plan.kept), least_capacity(plan.kept)}) {
@@ -96,6 +96,7 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   }
 
   plan.resident = false;
+  plan.tiles_in_flight = shapes.threads + 1;
   for (std::uint64_t spill : kSpillBytes) {
     plan.spill_bytes = shapes.self_join ? spill : 0;
     plan.reservoir_capacity = preferred_capacity(plan.kept);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/topk/sort_keys.h"
+
 namespace simtile::topk {
 
 Bounds::Bounds(PageBudget& budget, std::uint64_t rows, Key initial)
@@ -34,7 +36,7 @@ std::span<const Key> Reservoirs::sorted(std::uint64_t row) noexcept {
   const std::uint64_t local = row - first_row_;
   Key* keys = keys_ + local * capacity_;
   if (counts_[local] > pruned_keys()) prune(row);
-  if (!std::is_sorted(keys, keys + counts_[local])) std::sort(keys, keys + counts_[local]);
+  sort_keys(keys, counts_[local]);
   counts_[local] = static_cast<std::uint32_t>(std::min<std::uint64_t>(counts_[local], top_k_));
   return {keys, counts_[local]};
 }
