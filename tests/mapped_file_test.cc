@@ -108,6 +108,7 @@ class LeaseOfAChangedFile : public ::testing::Test {
 
 TEST_F(LeaseOfAChangedFile, CutAndRead) {
   Lease lease = rows_->lease(0, 3000 * 256);
+  lease.load(0, 3000 * 256);
   std::filesystem::resize_file(path_, 8192);
   EXPECT_EQ(lease.data()[2000 * 256], std::byte{0});
   EXPECT_THAT(closing_error(lease), HasSubstr("was cut to 8192 bytes"));
@@ -115,6 +116,7 @@ TEST_F(LeaseOfAChangedFile, CutAndRead) {
 
 TEST_F(LeaseOfAChangedFile, CutWithinTheLastPageWhereNothingIsRaised) {
   Lease lease = rows_->lease(0, 3000 * 256);
+  lease.load(0, 3000 * 256);
   std::filesystem::resize_file(path_, std::filesystem::file_size(path_) - 1);
   EXPECT_THAT(closing_error(lease), HasSubstr("while it was in use"));
 }
@@ -122,6 +124,7 @@ TEST_F(LeaseOfAChangedFile, CutWithinTheLastPageWhereNothingIsRaised) {
 TEST_F(LeaseOfAChangedFile, CutAndGrownAgain) {
   const auto bytes = std::filesystem::file_size(path_);
   Lease lease = rows_->lease(0, 3000 * 256);
+  lease.load(0, 3000 * 256);
   std::filesystem::resize_file(path_, 8192);
   std::filesystem::resize_file(path_, bytes);
   EXPECT_THAT(closing_error(lease), HasSubstr("written to"));
@@ -129,6 +132,7 @@ TEST_F(LeaseOfAChangedFile, CutAndGrownAgain) {
 
 TEST_F(LeaseOfAChangedFile, ReplacedByRenamingIsNoChange) {
   Lease lease = rows_->lease(0, 3000 * 256);
+  lease.load(0, 3000 * 256);
   write_matrix(path_ + ".new", random_matrix(3000, 64, 15));
   std::filesystem::rename(path_ + ".new", path_);
   lease.close();

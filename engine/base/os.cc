@@ -205,9 +205,9 @@ Mapping Mapping::anonymous(std::size_t bytes) {
   return {address, bytes};
 }
 
-void Mapping::populate() const noexcept {
+void Mapping::populate([[maybe_unused]] std::size_t offset, [[maybe_unused]] std::size_t bytes) const noexcept {
 #ifdef MADV_POPULATE_READ
-  ::madvise(data_, bytes_, MADV_POPULATE_READ);
+  ::madvise(data_ + offset, bytes, MADV_POPULATE_READ);
 #endif
 }
 

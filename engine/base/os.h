@@ -103,8 +103,9 @@ class Mapping {
 
   std::byte* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return bytes_; }
-  // Brings a file's pages in with one call instead of a fault each. A hint: failures are ignored.
-  void populate() const noexcept;
+  // Brings a file's pages in with one call instead of a fault each; `offset` is a multiple of kPageBytes. A hint:
+  // failures are ignored.
+  void populate(std::size_t offset, std::size_t bytes) const noexcept;
   // Whether pages were touched that the file no longer has or the disk could not deliver: they read as zeros.
   bool lost_pages() const noexcept { return guard_ != nullptr && os::lost_pages(*guard_); }
   void reset() noexcept;

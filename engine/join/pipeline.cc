@@ -126,7 +126,8 @@ void Pipeline::retire(TileTask& task) {
 PipelineStatistics Pipeline::statistics() const {
   PipelineStatistics all = statistics_;
   for (const Worker& worker : workers_) {
-    all.seconds_compute += worker.seconds;
+    all.seconds_compute += worker.seconds - worker.scorer->seconds_loading();
+    all.seconds_io_wait += worker.scorer->seconds_loading() / job_.shapes.threads;
     all.candidates += worker.scorer->candidates();
   }
   return all;

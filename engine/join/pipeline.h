@@ -1,8 +1,8 @@
 // The oneTBB pipeline that works through a plan's tiles.
 //
 //   serial, in order       parallel                  serial, in order      parallel            serial, in order
-//   lease the next tile -> pack, score, keep the  -> count it; release  -> sort the rows of -> hand on the rows
-//   (pack its stripe)      best (TileScorer)         stripes at an end     such a stripe       that are final
+//   lease the next tile -> load, pack, score,     -> count it; release  -> sort the rows of -> hand on the rows
+//   (pack its stripe)      keep the best             stripes at an end     such a stripe       that are final
 //
 // The last two are for a state that is resident; otherwise the caller takes the rows between segments.
 //
@@ -31,7 +31,7 @@ namespace simtile::join {
 
 struct PipelineStatistics {
   double seconds_compute = 0.0;  // summed over the workers
-  double seconds_io_wait = 0.0;  // leasing windows: mapping, reading, first checks
+  double seconds_io_wait = 0.0;  // mapping, reading and first checks: the workers' on average, and the first stage's
   std::uint64_t tiles_done = 0;
   std::uint64_t pairs_scored = 0;
   std::uint64_t candidates = 0;

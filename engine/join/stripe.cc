@@ -68,6 +68,7 @@ void Stripe::pack_dense(Side& queries) {
   for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
     const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
     DenseRows::Window window = queries.dense->window(at, rows);
+    window.load(0, rows);
     pack_panels(window, 0, rows, kernel_->query_width, dims_, kernel_->pack_query_panel, scratch_.as<float>(),
                 panels_.as<float>() + (at - begin_) / kernel_->query_width * panel_floats_);
     window.close();

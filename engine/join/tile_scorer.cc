@@ -1,6 +1,7 @@
 #include "engine/join/tile_scorer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "engine/base/checked.h"
@@ -75,6 +76,12 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
   if (column_state_) spill_column_state(tile);
 }
 
+void TileScorer::load(DenseRows::Window& window, std::uint64_t first, std::uint64_t rows) {
+  const auto start = std::chrono::steady_clock::now();
+  window.load(first, rows);
+  seconds_loading_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 // A base row's threshold counts in a self-join alone; otherwise it is one that no score passes. Padding columns get
 // NaN, which lets nothing through on either side.
 void TileScorer::load_base_thresholds(const plan::Tile& tile) {
@@ -98,6 +105,7 @@ float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& til
 
 void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window) {
   const std::uint64_t columns = tile.base_end - tile.base_begin;
+  load(window, 0, columns);
   pack_panels(window, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel, scratch_.as<float>(),
               panels_.as<float>());
   window.close();

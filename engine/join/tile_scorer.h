@@ -34,6 +34,7 @@ class TileScorer {
   void score(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
 
   std::uint64_t candidates() const noexcept { return candidates_; }
+  double seconds_loading() const noexcept { return seconds_loading_; }
 
  private:
   void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
@@ -41,6 +42,7 @@ class TileScorer {
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   template <typename ScoreRow>
   void score_sparse_rows(const Stripe& stripe, const plan::Tile& tile, ScoreRow score_row);
+  void load(DenseRows::Window& window, std::uint64_t first, std::uint64_t rows);
   void load_base_thresholds(const plan::Tile& tile);
   float query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept;
   void drain(const plan::Tile& tile, std::uint64_t stripe_begin);
@@ -65,6 +67,7 @@ class TileScorer {
   std::uint64_t kept_;
   std::uint64_t survivor_capacity_;
   std::uint64_t candidates_ = 0;
+  double seconds_loading_ = 0.0;
   SurvivorBuffer for_queries_;
   SurvivorBuffer for_bases_;
 

@@ -55,6 +55,12 @@ const float* DenseRows::Window::direct(std::uint64_t row_in_window) const noexce
   return reinterpret_cast<const float*>(rows_.data() + row_in_window * stride_bytes_);
 }
 
+void DenseRows::Window::load(std::uint64_t first, std::uint64_t rows) {
+  rows_.load(first * stride_bytes_, rows * stride_bytes_);
+  if (type_ == ElementType::kI8) scales_.load(first * sizeof(float), rows * sizeof(float));
+  if (has_norms_) norms_.load(first * sizeof(double), rows * sizeof(double));
+}
+
 void DenseRows::Window::close() {
   rows_.close();
   scales_.close();

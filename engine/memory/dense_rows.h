@@ -22,6 +22,8 @@ class DenseRows {
 
   class Window {
    public:
+    // Before rows [first, first + rows) of the window are read: Lease::load().
+    void load(std::uint64_t first, std::uint64_t rows);
     // The rows as they lie in the file, when that is what is wanted (f32, not scaled); else null.
     const float* direct(std::uint64_t row_in_window) const noexcept;
     std::size_t direct_stride() const noexcept { return stride_bytes_ / sizeof(float); }

@@ -46,14 +46,14 @@ BudgetedMemory::~BudgetedMemory() {
 }
 
 Lease::Lease(Lease&& other) noexcept
-    : budget_(std::exchange(other.budget_, nullptr)),
-      container_(other.container_),
+    : section_(std::exchange(other.section_, nullptr)),
+      first_block_(other.first_block_),
       mapping_(std::move(other.mapping_)),
       skip_(other.skip_) {}
 
 Lease& Lease::operator=(Lease&& other) noexcept {
-  std::swap(budget_, other.budget_);
-  std::swap(container_, other.container_);
+  std::swap(section_, other.section_);
+  std::swap(first_block_, other.first_block_);
   std::swap(mapping_, other.mapping_);
   std::swap(skip_, other.skip_);
   return *this;
@@ -64,16 +64,26 @@ Lease::~Lease() { drop(); }
 void Lease::drop() noexcept {
   const std::uint64_t bytes = mapping_.size();
   mapping_.reset();
-  if (budget_ != nullptr) std::exchange(budget_, nullptr)->release(bytes);
+  if (section_ != nullptr) std::exchange(section_, nullptr)->budget_->release(bytes);
+}
+
+void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
+  if (bytes == 0) return;
+  const std::uint64_t begin = (skip_ + offset) / kBlockBytes * kBlockBytes;
+  const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
+  mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+  section_->check_blocks(first_block_ + begin / kBlockBytes,
+                         {mapping_.data() + begin, static_cast<std::size_t>(end - begin)});
 }
 
 void Lease::close() {
-  if (budget_ == nullptr) return;
+  if (section_ == nullptr) return;
+  const ContainerFile& container = *section_->container_;
   const bool lost_pages = mapping_.lost_pages();
   drop();
-  container_->check_unchanged();
+  container.check_unchanged();
   if (lost_pages)
-    throw Error(ErrorCode::kIo, "cannot read '" + container_->path() +
+    throw Error(ErrorCode::kIo, "cannot read '" + container.path() +
                                     "': the disk did not deliver a page of it; check the disk, then run again");
 }
 
@@ -96,21 +106,17 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t begin = first_block * kBlockBytes;
   const std::uint64_t end = std::min(round_up(offset + bytes, kBlockBytes), ContainerFile::padded_bytes(*section_));
   budget_->charge(end - begin);
-  leased_bytes_.fetch_add(end - begin, std::memory_order_relaxed);
   try {
     lease.mapping_ =
         os::Mapping::map_file(container_->file(), section_->offset + begin, static_cast<std::size_t>(end - begin));
-    lease.mapping_.populate();
-    lease.skip_ = static_cast<std::size_t>(offset - begin);
-    check_blocks(first_block, {lease.mapping_.data(), lease.mapping_.size()});
-    container_->check_unchanged();
   } catch (...) {
-    lease.mapping_.reset();
     budget_->release(end - begin);
     throw;
   }
-  lease.budget_ = budget_;
-  lease.container_ = container_;
+  leased_bytes_.fetch_add(end - begin, std::memory_order_relaxed);
+  lease.section_ = this;
+  lease.first_block_ = first_block;
+  lease.skip_ = static_cast<std::size_t>(offset - begin);
   return lease;
 }
 

@@ -1,11 +1,12 @@
-// The only door to a matrix's bytes: a lease maps a window of one section, counts it against the page budget for as
-// long as it lives, and has checked every block that it shows.
+// The only door to a matrix's bytes: a lease maps a window of one section and counts it against the page budget for as
+// long as it lives. Before bytes are read, load() brings them in and checks their blocks.
 //
 // Why windows: page tables and resident pages stay bounded however large the file is, and what the budget counts is
 // what the kernel counts. Windows are widened to whole checksum blocks, so that a block is always checked whole; a
 // block is checked the first time this job maps it.
 //
-// Threads: lease() may be called from several threads at once; a Lease belongs to one thread at a time.
+// Threads: lease() may be called from several threads at once; a Lease belongs to one thread at a time. Mapping is
+// cheap; loading is where the time goes, so that it can be left to whoever reads.
 // Lifetime: the PageBudget and the file must outlive the section, the section its leases.
 // Errors: Error(kCorrupt) names the damaged block, or says that the file was changed while it was in use; Error(kIo)
 // when the system refuses; Error(kBudgetTooSmall) when the budget is overdrawn, which is a bug in the plan.
@@ -58,6 +59,8 @@ class BudgetedMemory {
   os::Mapping memory_;
 };
 
+class LeasedSection;
+
 class Lease {
  public:
   Lease() = default;
@@ -65,7 +68,10 @@ class Lease {
   Lease& operator=(Lease&& other) noexcept;
   ~Lease();
 
-  // The first byte that was asked for.
+  // Brings [offset, offset + bytes) of the lease in, and checks the blocks that no lease has checked before.
+  void load(std::uint64_t offset, std::uint64_t bytes);
+
+  // The first byte that was asked for; to be read once it is loaded.
   const std::byte* data() const noexcept { return mapping_.data() + skip_; }
 
   // Ends the lease once the bytes have been read, and says whether they were there: throws Error(kCorrupt) when the
@@ -76,8 +82,8 @@ class Lease {
  private:
   friend class LeasedSection;
   void drop() noexcept;
-  PageBudget* budget_ = nullptr;
-  const storage::ContainerFile* container_ = nullptr;
+  LeasedSection* section_ = nullptr;
+  std::uint64_t first_block_ = 0;  // of the mapping, counted in the section
   os::Mapping mapping_;
   std::size_t skip_ = 0;
 };
@@ -88,7 +94,7 @@ class LeasedSection {
   LeasedSection(const storage::ContainerFile& container, const storage::SectionEntry& section,
                 std::shared_ptr<const std::vector<std::uint64_t>> checksums, PageBudget& budget);
 
-  // Maps [offset, offset + bytes) of the section, which must lie within it.
+  // Maps [offset, offset + bytes) of the section, which must lie within it; nothing is read yet.
   Lease lease(std::uint64_t offset, std::uint64_t bytes);
   // Asks the kernel to bring that range into the page cache.
   void prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept;
@@ -100,6 +106,7 @@ class LeasedSection {
   static std::uint64_t lease_cost_bytes(std::uint64_t bytes) noexcept;
 
  private:
+  friend class Lease;
   void check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped);
 
   const storage::ContainerFile* container_;

@@ -40,6 +40,7 @@ SparseRows::Window SparseRows::window(std::uint64_t first_row, std::uint64_t row
   Window window;
   window.unit_norm_ = unit_norm_;
   window.starts_lease_ = starts_.lease(first_row * sizeof(std::uint64_t), (rows + 1) * sizeof(std::uint64_t));
+  window.starts_lease_.load(0, (rows + 1) * sizeof(std::uint64_t));
   window.starts_ = view<std::uint64_t>(window.starts_lease_, rows + 1);
   for (std::uint64_t r = 0; r < rows; ++r)
     if (window.starts_[r] > window.starts_[r + 1] || window.starts_[r + 1] > matrix_->nonzeros())
@@ -48,6 +49,8 @@ SparseRows::Window SparseRows::window(std::uint64_t first_row, std::uint64_t row
   window.nonzeros_ = std::min(window.starts_.back() - begin, matrix_->nonzeros() - begin);
   window.columns_lease_ = columns_.lease(begin * sizeof(std::uint32_t), window.nonzeros_ * sizeof(std::uint32_t));
   window.values_lease_ = values_.lease(begin * sizeof(float), window.nonzeros_ * sizeof(float));
+  window.columns_lease_.load(0, window.nonzeros_ * sizeof(std::uint32_t));
+  window.values_lease_.load(0, window.nonzeros_ * sizeof(float));
   window.columns_ = view<std::uint32_t>(window.columns_lease_, window.nonzeros_);
   window.values_ = view<float>(window.values_lease_, window.nonzeros_);
   for (std::uint64_t r = 0; r < rows; ++r) {
@@ -59,6 +62,7 @@ SparseRows::Window SparseRows::window(std::uint64_t first_row, std::uint64_t row
       refuse(*matrix_, first_row + r, "columns that do not ascend");
   }
   if (norms_) window.norms_lease_ = norms_->lease(first_row * sizeof(double), rows * sizeof(double));
+  if (norms_) window.norms_lease_.load(0, rows * sizeof(double));
   window.has_norms_ = norms_.has_value();
   return window;
 }
