@@ -55,6 +55,31 @@ TEST(Job, SearchIsTheDefinition) {
   }
 }
 
+// With few queries base rows are scored where they lie, by another kernel: the answer is the same.
+TEST(Job, SearchOfFewQueriesIsTheDefinition) {
+  const TempFolder folder;
+  const TestMatrix base = random_matrix(1203, 33, 5);
+  for (const ElementType type : {ElementType::kF32, ElementType::kF16, ElementType::kI8}) {
+    write_matrix(folder / "b.emb", base, type);
+    TestMatrix stored = base;
+    const Matrix reader(folder / "b.emb");
+    for (std::uint64_t r = 0; r < base.rows; ++r)
+      reader.read_row(r, std::span(stored.values).subspan(r * base.columns, base.columns));
+    for (const std::uint64_t query_rows : {1u, 16u, 63u, 64u, 65u}) {
+      const TestMatrix queries = random_matrix(query_rows, 33, 6);
+      write_matrix(folder / "q.emb", queries);
+      for (const Metric metric : kMetrics)
+        for (const Isa isa : {Isa::kScalar, Isa::kAuto}) {
+          JobOptions options = options_for(metric, 12);
+          options.isa = isa;
+          run_job({folder / "b.emb", folder / "q.emb"}, folder / "a.knn", options);
+          EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(stored, &queries, metric, 12)), "")
+              << to_string(type) << ' ' << query_rows << ' ' << to_string(metric) << ' ' << to_string(isa);
+        }
+    }
+  }
+}
+
 TEST(Job, EveryElementTypeScoresItsStoredValues) {
   const TempFolder folder;
   const TestMatrix matrix = random_matrix(200, 19, 4);

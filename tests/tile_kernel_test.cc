@@ -125,6 +125,50 @@ TEST_P(TileKernelTest, ScoresAreTheDefinitionsOverAllEdges) {
           check_strip(kernel(), metric, query_rows, base_rows, dims, seed += 3);
 }
 
+// Rows where they lie against every query, with thresholds that let about a third of the pairs through.
+void check_rows(const TileKernel& kernel, Metric metric, std::uint32_t query_rows, std::uint32_t base_rows,
+                std::uint32_t dims, unsigned seed) {
+  const tests::TestMatrix queries = tests::random_matrix(query_rows, dims, seed);
+  const tests::TestMatrix bases = tests::random_matrix(base_rows, dims, seed + 1);
+  const std::uint32_t width = kernel.row_query_width;
+  const std::uint32_t panels = (query_rows + width - 1) / width;
+  std::vector<float> query_panels(std::size_t{panels} * width * dims, kNan);
+  for (std::uint32_t p = 0; p < panels; ++p)
+    kernel.pack_row_query_panel(queries.row(p * width), dims, std::min(width, query_rows - p * width), dims,
+                                query_panels.data() + std::size_t{p} * width * dims);
+  std::mt19937 random(seed + 2);
+  const bool l2 = metric == Metric::kL2;
+  const float spread = std::sqrt(static_cast<float>(dims));
+  std::normal_distribution<float> threshold(l2 ? 2.0f * (static_cast<float>(dims) - spread) : spread / 2, spread / 4);
+  std::vector<float> thresholds(std::size_t{panels} * width, kNan);
+  for (std::uint32_t q = 0; q < query_rows; ++q) thresholds[q] = threshold(random);
+  const std::uint32_t first_pair = 96;
+  const RowStrip strip{query_panels.data(), bases.values.data(), thresholds.data(), dims, dims, panels,
+                       base_rows,           first_pair};
+  StripSurvivors survivors(std::size_t{panels} * width * base_rows);
+  (l2 ? kernel.squared_l2_rows : kernel.inner_product_rows)(strip, survivors.for_queries);
+  ScoresByPair expected;
+  for (std::uint32_t q = 0; q < query_rows; ++q)
+    for (std::uint32_t b = 0; b < base_rows; ++b) {
+      const float score = tests::definition_score(metric, queries.row(q), bases.row(b), dims);
+      if (l2 ? score <= thresholds[q] : score >= thresholds[q])
+        expected[first_pair + (q << kQueryShift) + b] = std::bit_cast<std::uint32_t>(score);
+    }
+  // The definition's sum of zeros is +0; a product's may be -0 until its key is made.
+  ScoresByPair found = by_pair(survivors.for_queries);
+  for (auto& [pair, bits] : found) bits = std::bit_cast<std::uint32_t>(std::bit_cast<float>(bits) + 0.0f);
+  EXPECT_EQ(found, expected) << query_rows << " x " << base_rows << " x " << dims;
+}
+
+TEST_P(TileKernelTest, RowsWhereTheyLieScoreByTheDefinition) {
+  unsigned seed = 1;
+  for (const Metric metric : {Metric::kInnerProduct, Metric::kL2})
+    for (const std::uint32_t dims : {1u, 3u, 16u, 100u, 385u})
+      for (const std::uint32_t query_rows : {1u, 4u, 5u, 8u, 15u, 16u, 17u, 33u, 64u})
+        for (const std::uint32_t base_rows : {1u, 7u, 8u, 9u, 40u})
+          check_rows(kernel(), metric, query_rows, base_rows, dims, seed += 3);
+}
+
 TEST_P(TileKernelTest, NothingPassesClosedThresholdsAndEverythingPassesOpenOnes) {
   const std::uint32_t dims = 24;
   const std::uint32_t width = kernel().base_width;

@@ -68,8 +68,9 @@ plan::Shapes make_shapes(const storage::MatrixFile& base, const storage::MatrixF
   shapes.self_join = queries == nullptr;
   shapes.top_k = options.top_k;
   shapes.threads = options.threads != 0 ? options.threads : available_processors();
-  shapes.query_width = kernel.query_width;
-  shapes.base_width = kernel.base_width;
+  shapes.few_queries = !shapes.self_join && !base.is_sparse() && shapes.query_rows <= plan::kFewQueries;
+  shapes.query_width = shapes.few_queries ? kernel.row_query_width : kernel.query_width;
+  shapes.base_width = shapes.few_queries ? kernels::kRowsAtOnce : kernel.base_width;
   shapes.base = row_shape(base);
   shapes.query = queries != nullptr ? row_shape(query_matrix) : shapes.base;
   shapes.sparse = base.is_sparse();

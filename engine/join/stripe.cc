@@ -39,7 +39,10 @@ void pack_panels(const DenseRows::Window& window, std::uint64_t first, std::uint
 
 Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                const kernels::TileKernel& kernel, Metric metric)
-    : kernel_(&kernel), dims_(shapes.dims), rows_at_once_(plan::packing_rows(shapes)) {
+    : panel_width_(shapes.query_width),
+      pack_panel_(shapes.few_queries ? kernel.pack_row_query_panel : kernel.pack_query_panel),
+      dims_(shapes.dims),
+      rows_at_once_(plan::packing_rows(shapes)) {
   if (shapes.sparse) {
     sparse_by_row_ = metric == Metric::kL2;
     const std::uint64_t bytes = plan::most_window_bytes(shapes.query, plan.stripe_rows);
@@ -48,8 +51,8 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
     ends_ = BudgetedMemory(budget, (sparse_by_row_ ? plan.stripe_rows + 1 : dims_ + 2) * sizeof(std::uint32_t));
     return;
   }
-  panel_floats_ = dims_ * kernel.query_width;
-  panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, kernel.query_width) * panel_floats_ * sizeof(float));
+  panel_floats_ = dims_ * panel_width_;
+  panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, panel_width_) * panel_floats_ * sizeof(float));
   scratch_ = BudgetedMemory(budget, panel_floats_ * sizeof(float));
 }
 
@@ -69,8 +72,8 @@ void Stripe::pack_dense(Side& queries) {
     const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
     DenseRows::Window window = queries.dense->window(at, rows);
     window.load(0, rows);
-    pack_panels(window, 0, rows, kernel_->query_width, dims_, kernel_->pack_query_panel, scratch_.as<float>(),
-                panels_.as<float>() + (at - begin_) / kernel_->query_width * panel_floats_);
+    pack_panels(window, 0, rows, panel_width_, dims_, pack_panel_, scratch_.as<float>(),
+                panels_.as<float>() + (at - begin_) / panel_width_ * panel_floats_);
     window.close();
   }
 }

@@ -48,7 +48,8 @@ class Stripe {
   template <typename Use>
   void for_each_sparse_row(Side& queries, Use use);
 
-  const kernels::TileKernel* kernel_;
+  std::uint32_t panel_width_;
+  kernels::PackPanel pack_panel_;
   std::uint64_t dims_;
   std::uint64_t rows_at_once_;
   std::uint64_t panel_floats_ = 0;

@@ -33,15 +33,19 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
   for_queries_ = make_survivor_buffer(budget);
   for_bases_ = make_survivor_buffer(budget);
+  query_thresholds_ = BudgetedMemory(
+      budget, (shapes.sparse || shapes.few_queries ? plan.stripe_rows : kernel.query_width) * sizeof(float));
+  if (shapes.few_queries) {
+    scratch_ = BudgetedMemory(budget, plan::rows_scored_at_once(shapes) * shapes.dims * sizeof(float));
+    return;
+  }
   base_thresholds_ = BudgetedMemory(budget, columns * sizeof(float));
   if (shapes.sparse) {
     row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
-    query_thresholds_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
   } else {
     panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
     scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
     partial_ = BudgetedMemory(budget, kernel.query_width * columns * sizeof(float));
-    query_thresholds_ = BudgetedMemory(budget, kernel.query_width * sizeof(float));
   }
   if (shapes.self_join && !plan.resident) {
     column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
@@ -65,7 +69,9 @@ bool TileScorer::has_room_for(std::uint64_t survivors) const noexcept {
 
 void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
   if (column_state_) begin_column_state(tile);
-  if (window.dense)
+  if (shapes_.few_queries)
+    score_few_queries(stripe, tile, *window.dense);
+  else if (window.dense)
     score_dense(stripe, tile, *window.dense);
   else if (metric_ == Metric::kL2)
     score_sparse_l2(stripe, tile, *window.sparse);
@@ -143,6 +149,41 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
     }
     score_strip(strip, for_queries_.list, for_bases_.list);
   }
+}
+
+// Some base rows at a time are loaded, decoded where they are not binary32 already, and scored while they are near.
+void TileScorer::score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window) {
+  auto* thresholds = query_thresholds_.as<float>();
+  const std::uint64_t columns = tile.base_end - tile.base_begin;
+  const std::uint64_t rows_at_once = plan::rows_scored_at_once(shapes_);
+  const auto panels = static_cast<std::uint32_t>(divide_up(stripe.rows(), kernel_->row_query_width));
+  std::fill_n(thresholds, panels * kernel_->row_query_width, std::numeric_limits<float>::quiet_NaN());
+  const auto load_thresholds = [&] {
+    for (std::uint64_t q = 0; q < stripe.rows(); ++q) thresholds[q] = query_threshold(stripe.begin() + q, tile);
+  };
+  load_thresholds();
+  const kernels::ScoreRows score_rows = metric_ == Metric::kL2 ? kernel_->squared_l2_rows : kernel_->inner_product_rows;
+  for (std::uint64_t first = 0; first < columns; first += rows_at_once) {
+    const std::uint64_t rows = std::min(rows_at_once, columns - first);
+    load(window, first, rows);
+    if (!has_room_for(stripe.rows() * rows)) {
+      drain(tile, stripe.begin());
+      load_thresholds();
+    }
+    const float* values = window.direct(first);
+    if (values == nullptr)
+      for (std::uint64_t r = 0; r < rows; ++r) window.decode(first + r, scratch_.as<float>() + r * shapes_.dims);
+    const kernels::RowStrip strip{stripe.panel(0),
+                                  values != nullptr ? values : scratch_.as<float>(),
+                                  thresholds,
+                                  values != nullptr ? window.direct_stride() : shapes_.dims,
+                                  static_cast<std::uint32_t>(shapes_.dims),
+                                  panels,
+                                  static_cast<std::uint32_t>(rows),
+                                  static_cast<std::uint32_t>(first)};
+    score_rows(strip, for_queries_.list);
+  }
+  window.close();
 }
 
 // Scores one base row after another against the stripe, then compares every score: pairs that share no column score 0,

@@ -7,6 +7,8 @@
 // may enter the base row's. When a list could overflow, and at the end, they are drained into the top-K state. Draining
 // tightens bounds, so thresholds are read again after it.
 //
+// With few queries nothing is packed but they: base rows pass once, where they lie (kernels::RowStrip).
+//
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
 // strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
 //
@@ -38,6 +40,7 @@ class TileScorer {
 
  private:
   void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
+  void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   template <typename ScoreRow>

@@ -78,6 +78,53 @@ void squared_l2(const Strip& strip, Survivors& for_queries, Survivors& for_bases
               [](float score, float threshold) { return score <= threshold; });
 }
 
+// The scores of one base row with the queries of a panel.
+SIMTILE_WITH_AND_WITHOUT_FMA
+void inner_products_of_row(const float* query, const float* base, std::uint32_t dims, float* scores) {
+  float sum[kWidth] = {};
+  for (std::uint32_t d = 0; d < dims; ++d)
+#pragma GCC unroll 4
+    for (std::uint32_t q = 0; q < kWidth; ++q) sum[q] = std::fma(query[d * kWidth + q], base[d], sum[q]);
+  for (std::uint32_t q = 0; q < kWidth; ++q) scores[q] = sum[q];
+}
+
+SIMTILE_WITH_AND_WITHOUT_FMA
+void squared_distances_of_row(const float* query, const float* base, std::uint32_t dims, float* scores) {
+  float sum[kWidth] = {};
+  for (std::uint32_t d = 0; d < dims; ++d)
+#pragma GCC unroll 4
+    for (std::uint32_t q = 0; q < kWidth; ++q) {
+      const float difference = query[d * kWidth + q] - base[d];
+      sum[q] = std::fma(difference, difference, sum[q]);
+    }
+  for (std::uint32_t q = 0; q < kWidth; ++q) scores[q] = sum[q];
+}
+
+template <typename Scores, typename Survives>
+void score_rows(const RowStrip& strip, Survivors& for_queries, Scores score, Survives survives) {
+  for (std::uint32_t row = 0; row < strip.base_row_count; ++row)
+    for (std::uint32_t panel = 0; panel < strip.query_panel_count; ++panel) {
+      float scores[kWidth];
+      score(strip.query_panels + std::size_t{panel} * strip.dims * kWidth, strip.base_rows + row * strip.base_stride,
+            strip.dims, scores);
+      for (std::uint32_t q = 0; q < kWidth; ++q) {
+        const std::uint32_t query = panel * kWidth + q;
+        if (survives(scores[q], strip.query_thresholds[query]))
+          append(for_queries, scores[q], strip.first_pair + (query << kQueryShift) + row);
+      }
+    }
+}
+
+void inner_product_rows(const RowStrip& strip, Survivors& for_queries) {
+  score_rows(strip, for_queries, inner_products_of_row,
+             [](float score, float threshold) { return score >= threshold; });
+}
+
+void squared_l2_rows(const RowStrip& strip, Survivors& for_queries) {
+  score_rows(strip, for_queries, squared_distances_of_row,
+             [](float score, float threshold) { return score <= threshold; });
+}
+
 void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
   for (std::uint32_t d = 0; d < dims; ++d)
     for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
@@ -114,8 +161,10 @@ Pruned prune_keys(std::uint64_t* keys, std::size_t count, std::size_t least, std
 }  // namespace
 
 const TileKernel kScalarKernel{
-    Isa::kScalar,      kWidth,     kWidth, inner_product, squared_l2, pack_panel, pack_panel, accumulate_postings,
-    sparse_squared_l2, prune_keys,
+    Isa::kScalar,       kWidth,          kWidth,     inner_product,
+    squared_l2,         pack_panel,      pack_panel, kWidth,
+    inner_product_rows, squared_l2_rows, pack_panel, accumulate_postings,
+    sparse_squared_l2,  prune_keys,
 };
 
 }  // namespace simtile::kernels

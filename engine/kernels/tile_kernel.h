@@ -50,6 +50,22 @@ inline constexpr std::uint32_t kSurvivorSlack = 16;
 
 using ScoreStrip = void (*)(const Strip& strip, Survivors& for_queries, Survivors& for_bases);
 
+// A few queries against base rows that are read where they lie, each once for all queries: nothing is packed but the
+// queries, into panels of row_query_width. Bound by the speed of memory, not of arithmetic.
+struct RowStrip {
+  const float* query_panels;      // query_panel_count panels of dims x row_query_width, one after the other
+  const float* base_rows;         // base_row_count rows of dims, base_stride floats apart
+  const float* query_thresholds;  // query_panel_count x row_query_width; NaN for rows that do not exist
+  std::size_t base_stride;
+  std::uint32_t dims;
+  std::uint32_t query_panel_count;
+  std::uint32_t base_row_count;
+  std::uint32_t first_pair;  // the pair number of (first query row, first base row)
+};
+// Kernels work on so many base rows at a time.
+inline constexpr std::uint32_t kRowsAtOnce = 8;
+using ScoreRows = void (*)(const RowStrip& strip, Survivors& for_queries);
+
 // Interleaves `rows` rows (rows <= width), row_stride floats apart, into a panel of dims x width; missing rows are
 // zeros.
 using PackPanel = void (*)(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
@@ -81,6 +97,10 @@ struct TileKernel {
   ScoreStrip squared_l2;
   PackPanel pack_query_panel;
   PackPanel pack_base_panel;
+  std::uint32_t row_query_width;
+  ScoreRows inner_product_rows;
+  ScoreRows squared_l2_rows;
+  PackPanel pack_row_query_panel;
   AccumulatePostings accumulate_postings;
   SparseSquaredL2 sparse_squared_l2;
   PruneKeys prune_keys;

@@ -11,6 +11,7 @@ namespace simtile::plan {
 namespace {
 
 constexpr std::uint64_t kWaitingSurvivors = 16 * 1024;
+constexpr std::uint64_t kBytesScoredAtOnce = 64 * 1024;
 
 // Leases of a window of rows: their bytes, and beside them scales and norms (dense) or row starts, columns and values.
 std::uint64_t window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
@@ -24,7 +25,14 @@ std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexce
 
 }  // namespace
 
+std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept {
+  const std::uint64_t rows = kBytesScoredAtOnce / std::max<std::uint64_t>(1, shapes.dims * sizeof(float));
+  return std::clamp<std::uint64_t>(round_up(rows, shapes.base_width), shapes.base_width, 256);
+}
+
 std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept {
+  if (shapes.few_queries)
+    return kWaitingSurvivors + plan.stripe_rows * rows_scored_at_once(shapes) + kernels::kSurvivorSlack;
   // A strip must fit on top of what is waiting, or a few survivors would force a drain before every strip.
   return kWaitingSurvivors + shapes.query_width * round_up(plan.tile_columns, shapes.base_width) +
          kernels::kSurvivorSlack;
@@ -43,6 +51,9 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
                                                plan.kept * kSpillEntryBytes + 4096;
   if (shapes.sparse)
     return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * 4096;
+  if (shapes.few_queries)
+    return survivors + plan.stripe_rows * sizeof(float) + rows_scored_at_once(shapes) * shapes.dims * sizeof(float) +
+           6 * 4096;
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
   const std::uint64_t partial = shapes.query_width * columns * sizeof(float);

@@ -17,6 +17,8 @@ namespace {
 // A packed tile should stay in half of a 1 MiB second-level cache while the stripe streams past it.
 constexpr std::uint64_t kTileBytes = 512 * 1024;
 constexpr std::uint64_t kMaxTileColumns = 2048;
+// With few queries, base rows pass once: a tile is as large as a window is cheap to map.
+constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // Beyond this many rows a stripe gains nothing: packing a base row is already lost among its scores.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
 // When the state does not fit, each stripe reads the rest of the base again: larger stripes read less.
@@ -42,6 +44,9 @@ std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<
 std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
 
 std::uint64_t preferred_columns(const Shapes& shapes) {
+  if (shapes.few_queries)
+    return std::min(shapes.base_rows, std::clamp<std::uint64_t>(kFewQueriesWindowBytes / shapes.base.bytes_on_average,
+                                                                shapes.base_width, 16 * kMaxTileColumns));
   const std::uint64_t row_bytes = shapes.sparse ? shapes.base.bytes_on_average : shapes.dims * sizeof(float);
   const std::uint64_t fitting = kTileBytes / std::max<std::uint64_t>(1, row_bytes);
   const std::uint64_t all = round_up(shapes.base_rows, shapes.base_width);

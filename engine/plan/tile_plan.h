@@ -18,6 +18,9 @@
 
 namespace simtile::plan {
 
+// With so many query rows or fewer, a search is bound by reading the base, and packing its rows would not pay.
+inline constexpr std::uint64_t kFewQueries = 64;
+
 // What rows take in the file. Dense rows are all alike; sparse ones are bounded by the longest and by all together.
 struct RowShape {
   std::uint64_t bytes_on_average = 0;
@@ -37,6 +40,9 @@ struct Shapes {
   RowShape base;
   RowShape query;
   bool sparse = false;
+  // Dense, and no more query rows than kFewQueries: base rows are scored where they lie (kernels::RowStrip), so many
+  // at once as base_width says; query_width is the width of the panels for that.
+  bool few_queries = false;
   // What does not depend on the plan: the process before the job, threads, checksum tables, output buffers.
   std::uint64_t fixed_bytes = 0;
 };

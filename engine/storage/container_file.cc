@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/base/checked.h"
+#include "engine/storage/block_hash.h"
 #include "simtile/error.h"
 
 namespace simtile::storage {
@@ -125,7 +126,7 @@ std::uint64_t ContainerFile::block_count(const SectionEntry& section) noexcept {
 
 void ContainerFile::check_block(const SectionEntry& section, std::uint64_t block_in_section,
                                 std::span<const std::byte> bytes, std::uint64_t stored_hash) const {
-  if (XXH3_64bits(bytes.data(), bytes.size()) == stored_hash) return;
+  if (hash_block(bytes.data(), bytes.size()) == stored_hash) return;
   check_unchanged();
   refuse(path(), "is damaged: block " + std::to_string(section.first_block + block_in_section) + " (" +
                      section_name(static_cast<SectionKind>(section.kind)) + ", " + std::to_string(bytes.size()) +
@@ -136,7 +137,8 @@ void ContainerFile::check_block(const SectionEntry& section, std::uint64_t block
 void ContainerFile::check_unchanged() const {
   const os::File::Identity now = file_.identity();
   if (now == opened_as_) return;
-  const std::string how = now.bytes < opened_as_.bytes ? "cut to " + std::to_string(now.bytes) + " bytes" : "written to";
+  const std::string how =
+      now.bytes < opened_as_.bytes ? "cut to " + std::to_string(now.bytes) + " bytes" : "written to";
   refuse(path(), "was " + how + " while it was in use; replace files by renaming, and run again");
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "engine/base/checked.h"
+#include "engine/storage/block_hash.h"
 #include "simtile/error.h"
 
 namespace simtile::storage {
@@ -73,7 +74,7 @@ void SectionWriter::append(std::span<const std::byte> bytes) {
 
 void SectionWriter::flush() {
   for (std::size_t at = 0; at < buffer_.size(); at += kBlockBytes)
-    block_hashes_.push_back(XXH3_64bits(buffer_.data() + at, std::min<std::size_t>(kBlockBytes, buffer_.size() - at)));
+    block_hashes_.push_back(hash_block(buffer_.data() + at, std::min<std::size_t>(kBlockBytes, buffer_.size() - at)));
   file_->write_at(buffer_, offset_ + flushed_);
   file_->start_writing_back(offset_ + flushed_, buffer_.size());
   flushed_ += buffer_.size();
