@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
 #include "simtile/matrix.h"
 #include "tests/job_oracle.h"
@@ -52,6 +53,33 @@ TEST(Job, SearchIsTheDefinition) {
     run_job({folder / "b.emb", folder / "q.emb"}, folder / "a.knn", options_for(metric, 12));
     EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(base, &queries, metric, 12)), "")
         << to_string(metric);
+  }
+}
+
+// Few pairs survive here, so that the product decides for l2; rows far from the origin leave it little to decide by,
+// and huge ones would overflow it.
+TEST(Job, L2ByTheProductIsTheDefinition) {
+  const TempFolder folder;
+  for (const auto& [scale, offset] : {std::pair{1.0f, 0.0f}, {1.0f, 300.0f}, {1e-3f, 300.0f}, {1e18f, 0.0f}}) {
+    TestMatrix base = random_matrix(2600, 12, 31);
+    TestMatrix queries = random_matrix(700, 12, 32);
+    for (TestMatrix* matrix : {&base, &queries})
+      for (float& value : matrix->values) value = scale * value + offset;
+    write_matrix(folder / "b.emb", base);
+    write_matrix(folder / "q.emb", queries);
+    const Answer self_answer = definition_answer(base, nullptr, Metric::kL2, 2);
+    const Answer search_answer = definition_answer(base, &queries, Metric::kL2, 2);
+    for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+      if (!kernels::is_supported(isa)) continue;
+      JobOptions options = options_for(Metric::kL2, 2);
+      options.isa = isa;
+      run_job({folder / "b.emb", ""}, folder / "self.knn", options);
+      EXPECT_EQ(first_difference(folder / "self.knn", self_answer), "")
+          << scale << ' ' << offset << ' ' << to_string(isa);
+      run_job({folder / "b.emb", folder / "q.emb"}, folder / "search.knn", options);
+      EXPECT_EQ(first_difference(folder / "search.knn", search_answer), "")
+          << scale << ' ' << offset << ' ' << to_string(isa);
+    }
   }
 }
 

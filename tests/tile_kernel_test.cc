@@ -125,6 +125,81 @@ TEST_P(TileKernelTest, ScoresAreTheDefinitionsOverAllEdges) {
           check_strip(kernel(), metric, query_rows, base_rows, dims, seed += 3);
 }
 
+TEST_P(TileKernelTest, PairsOutOfPanelsScoreByTheDefinition) {
+  const std::uint32_t query_width = kernel().query_width;
+  const std::uint32_t base_width = kernel().base_width;
+  for (const std::uint32_t dims : {1u, 7u, 64u}) {
+    const tests::TestMatrix queries = tests::random_matrix(3 * query_width, dims, 1);
+    const tests::TestMatrix bases = tests::random_matrix(2 * base_width, dims, 2);
+    std::vector<float> query_panels(queries.values.size());
+    std::vector<float> base_panels(bases.values.size());
+    for (std::uint32_t row = 0; row < queries.rows; row += query_width)
+      kernel().pack_query_panel(queries.row(row), dims, query_width, dims, query_panels.data() + row * dims);
+    for (std::uint32_t row = 0; row < bases.rows; row += base_width)
+      kernel().pack_base_panel(bases.row(row), dims, base_width, dims, base_panels.data() + row * dims);
+    std::mt19937 random(3);
+    for (const std::uint32_t count : {1u, 7u, 8u, 9u, 50u}) {
+      std::vector<std::uint32_t> pairs(count);
+      for (std::uint32_t& pair : pairs)
+        pair = static_cast<std::uint32_t>((random() % queries.rows) << kQueryShift | random() % bases.rows);
+      std::vector<float> scores(count);
+      kernel().squared_l2_of_pairs(query_panels.data(), base_panels.data(), dims, pairs.data(), count, scores.data());
+      for (std::uint32_t i = 0; i < count; ++i)
+        EXPECT_EQ(scores[i], tests::definition_score(Metric::kL2, queries.row(pairs[i] >> kQueryShift),
+                                                     bases.row(pairs[i] & 0xffff), dims));
+    }
+  }
+}
+
+// The product's scores against sums of the two rows' parts, padding included.
+TEST_P(TileKernelTest, L2ByTheProductComparesWithSums) {
+  const std::uint32_t width = kernel().base_width;
+  const std::uint32_t dims = 5;
+  const std::uint32_t base_rows = width + 3;
+  const tests::TestMatrix queries = tests::random_matrix(kernel().query_width, dims, 1);
+  const tests::TestMatrix bases = tests::random_matrix(base_rows, dims, 2);
+  std::vector<float> query_panel(queries.values.size());
+  std::vector<float> base_panels(std::size_t{2} * width * dims);
+  kernel().pack_query_panel(queries.values.data(), dims, kernel().query_width, dims, query_panel.data());
+  kernel().pack_base_panel(bases.row(0), dims, width, dims, base_panels.data());
+  kernel().pack_base_panel(bases.row(width), dims, 3, dims, base_panels.data() + width * dims);
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> query_thresholds(kernel().query_width), query_offsets(kernel().query_width);
+  std::vector<float> base_thresholds(2 * width, kNan), base_offsets(2 * width, kNan);
+  for (auto* parts : {&query_thresholds, &query_offsets})
+    for (float& part : *parts) part = normal(random);
+  for (std::uint32_t b = 0; b < base_rows; ++b) {
+    base_thresholds[b] = normal(random);
+    base_offsets[b] = normal(random);
+  }
+  std::vector<float> partial(kernel().query_width * 2 * width);
+  const Strip strip{.query_panel = query_panel.data(),
+                    .base_panels = base_panels.data(),
+                    .query_thresholds = query_thresholds.data(),
+                    .base_thresholds = base_thresholds.data(),
+                    .partial_scores = partial.data(),
+                    .dims = dims,
+                    .query_rows = kernel().query_width - 1,
+                    .base_panel_count = 2,
+                    .first_pair = 0,
+                    .query_offsets = query_offsets.data(),
+                    .base_offsets = base_offsets.data()};
+  StripSurvivors survivors(kernel().query_width * 2 * width);
+  survivors.score(kernel().squared_l2_by_product, strip);
+  ScoresByPair for_queries, for_bases;
+  for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+    for (std::uint32_t b = 0; b < base_rows; ++b) {
+      float score = 0.0f;
+      for (std::uint32_t d = 0; d < dims; ++d) score = std::fma(queries.row(q)[d], bases.row(b)[d], score);
+      const std::uint32_t pair = (q << kQueryShift) + b;
+      if (score >= query_thresholds[q] + base_offsets[b]) for_queries[pair] = std::bit_cast<std::uint32_t>(score);
+      if (score >= query_offsets[q] + base_thresholds[b]) for_bases[pair] = std::bit_cast<std::uint32_t>(score);
+    }
+  EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
+  EXPECT_EQ(by_pair(survivors.for_bases), for_bases);
+}
+
 // Rows where they lie against every query, with thresholds that let about a third of the pairs through.
 void check_rows(const TileKernel& kernel, Metric metric, std::uint32_t query_rows, std::uint32_t base_rows,
                 std::uint32_t dims, unsigned seed) {

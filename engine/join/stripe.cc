@@ -37,6 +37,15 @@ void pack_panels(const DenseRows::Window& window, std::uint64_t first, std::uint
   }
 }
 
+void panel_norms(const float* panel, std::uint32_t width, std::uint64_t dims, double* norms) noexcept {
+  std::fill_n(norms, width, 0.0);
+  for (std::uint64_t d = 0; d < dims; ++d, panel += width)
+    for (std::uint32_t r = 0; r < width; ++r) {
+      const auto value = static_cast<double>(panel[r]);
+      norms[r] += value * value;
+    }
+}
+
 Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                const kernels::TileKernel& kernel, Metric metric)
     : panel_width_(shapes.query_width),
@@ -54,6 +63,8 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
   panel_floats_ = dims_ * panel_width_;
   panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, panel_width_) * panel_floats_ * sizeof(float));
   scratch_ = BudgetedMemory(budget, panel_floats_ * sizeof(float));
+  if (metric == Metric::kL2 && !shapes.few_queries)
+    norms_ = BudgetedMemory(budget, round_up(plan.stripe_rows, panel_width_) * sizeof(double));
 }
 
 void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
@@ -76,6 +87,9 @@ void Stripe::pack_dense(Side& queries) {
                 panels_.as<float>() + (at - begin_) / panel_width_ * panel_floats_);
     window.close();
   }
+  if (norms_.bytes() == 0) return;
+  for (std::uint64_t row = 0; row < rows(); row += panel_width_)
+    panel_norms(panel(row / panel_width_), panel_width_, dims_, norms_.as<double>() + row);
 }
 
 template <typename Use>

@@ -30,6 +30,9 @@ class Stripe {
   // Dense: the panel that starts with row begin() + panel * query_width.
   const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * panel_floats_; }
 
+  // Dense, l2: the squared norm of a row counted from begin().
+  double squared_norm(std::uint64_t stripe_row) const noexcept { return norms_.as<double>()[stripe_row]; }
+
   // Sparse: the postings of a column, rows counted from begin(), ascending.
   struct Postings {
     const float* values;
@@ -57,6 +60,7 @@ class Stripe {
   std::uint64_t end_ = 0;
   BudgetedMemory panels_;
   BudgetedMemory scratch_;  // one panel's rows, decoded
+  BudgetedMemory norms_;    // squared, for l2
   bool sparse_by_row_ = false;
   BudgetedMemory values_;   // sparse: of postings or rows
   BudgetedMemory indices_;  // stripe rows of postings, or columns of rows
@@ -67,5 +71,8 @@ class Stripe {
 // width x dims floats.
 void pack_panels(const DenseRows::Window& window, std::uint64_t first, std::uint64_t rows, std::uint32_t width,
                  std::uint64_t dims, kernels::PackPanel pack, float* scratch, float* panels);
+
+// The squared norms of a panel's rows.
+void panel_norms(const float* panel, std::uint32_t width, std::uint64_t dims, double* norms) noexcept;
 
 }  // namespace simtile::join

@@ -29,7 +29,8 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       larger_better_(topk::larger_is_better(metric)),
       state_(&state),
       kept_(plan.kept),
-      survivor_capacity_(plan::survivor_capacity(shapes, plan)) {
+      survivor_capacity_(plan::survivor_capacity(shapes, plan)),
+      margin_(shapes.dims) {
   const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
   for_queries_ = make_survivor_buffer(budget);
   for_bases_ = make_survivor_buffer(budget);
@@ -46,6 +47,11 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
     panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
     scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
     partial_ = BudgetedMemory(budget, kernel.query_width * columns * sizeof(float));
+    if (metric == Metric::kL2) {
+      base_offsets_ = BudgetedMemory(budget, columns * sizeof(float));
+      query_offsets_ = BudgetedMemory(budget, kernel.query_width * sizeof(float));
+      base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
+    }
   }
   if (shapes.self_join && !plan.resident) {
     column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
@@ -78,7 +84,8 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
   else
     score_sparse(stripe, tile, *window.sparse);
   window.close();
-  drain(tile, stripe.begin());
+  drain(stripe, tile);
+  if (metric_ == Metric::kL2) choose_next_method(stripe, tile);
   if (column_state_) spill_column_state(tile);
 }
 
@@ -101,8 +108,59 @@ void TileScorer::load_base_thresholds(const plan::Tile& tile) {
       thresholds[c] = topk::threshold_score(larger_better_, bound, tile.query_begin);
     }
   }
-  std::fill(thresholds + columns, thresholds + round_up(columns, kernel_->base_width),
-            std::numeric_limits<float>::quiet_NaN());
+  const std::uint64_t padded = round_up(columns, kernel_->base_width);
+  std::fill(thresholds + columns, thresholds + padded, std::numeric_limits<float>::quiet_NaN());
+  if (!by_product_) return;
+  auto* offsets = base_offsets_.as<float>();
+  for (std::uint64_t c = 0; c < columns; ++c) {
+    const double norm = base_norms_.as<double>()[c];
+    offsets[c] = margin_.part(norm);
+    thresholds[c] = margin_.part_with_threshold(norm, thresholds[c]);
+  }
+  std::fill(offsets + columns, offsets + padded, std::numeric_limits<float>::quiet_NaN());
+}
+
+// Of a strip's rows, counted from the stripe's first; rows that do not exist get a threshold that lets nothing through.
+void TileScorer::load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row,
+                                       std::uint32_t rows) {
+  auto* thresholds = query_thresholds_.as<float>();
+  for (std::uint32_t q = 0; q < rows; ++q) {
+    thresholds[q] = query_threshold(stripe.begin() + first_row + q, tile);
+    if (!by_product_) continue;
+    const double norm = stripe.squared_norm(first_row + q);
+    query_offsets_.as<float>()[q] = margin_.part(norm);
+    thresholds[q] = margin_.part_with_threshold(norm, thresholds[q]);
+  }
+  const bool compares_products = larger_better_ || by_product_;
+  std::fill(thresholds + rows, thresholds + kernel_->query_width, topk::closed_threshold(compares_products));
+}
+
+void TileScorer::measure_base_norms(std::uint64_t columns) {
+  const std::uint32_t width = kernel_->base_width;
+  for (std::uint64_t c = 0; c < columns; c += width)
+    panel_norms(panels_.as<float>() + c * shapes_.dims, width, shapes_.dims, base_norms_.as<double>() + c);
+}
+
+bool TileScorer::product_may_overflow(const Stripe& stripe, std::uint64_t columns) const noexcept {
+  const auto too_large = [](double norm) { return !(norm <= L2Margin::kLargestNorm); };
+  for (std::uint64_t row = 0; row < stripe.rows(); ++row)
+    if (too_large(stripe.squared_norm(row))) return true;
+  const auto* norms = base_norms_.as<double>();
+  return std::any_of(norms, norms + columns, too_large);
+}
+
+// A survivor of the product is scored again, which costs about as much as fifty of its scores: beyond that share,
+// the definition's kernel is the faster way. Where the margin itself lets many through (rows far from the origin and
+// near to each other), it is not tried again soon.
+void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept {
+  constexpr double kLargestShare = 0.02;
+  constexpr std::uint32_t kTilesBeforeAnotherTry = 64;
+  const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
+  const bool few = static_cast<double>(survivors_of_tile_) < kLargestShare * pairs;
+  survivors_of_tile_ = 0;
+  if (by_product_ && !few) tiles_to_score_directly_ = kTilesBeforeAnotherTry;
+  if (tiles_to_score_directly_ > 0) --tiles_to_score_directly_;
+  next_by_product_ = few && tiles_to_score_directly_ == 0 && margin_.is_usable();
 }
 
 float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept {
@@ -115,11 +173,19 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
   pack_panels(window, 0, columns, kernel_->base_width, shapes_.dims, kernel_->pack_base_panel, scratch_.as<float>(),
               panels_.as<float>());
   window.close();
+  by_product_ = next_by_product_;
+  if (by_product_) {
+    measure_base_norms(columns);
+    by_product_ = !product_may_overflow(stripe, columns);
+  }
   load_base_thresholds(tile);
 
   const auto panel_count = static_cast<std::uint32_t>(divide_up(columns, kernel_->base_width));
-  const kernels::ScoreStrip score_strip = metric_ == Metric::kL2 ? kernel_->squared_l2 : kernel_->inner_product;
+  const kernels::ScoreStrip score_strip = by_product_              ? kernel_->squared_l2_by_product
+                                          : metric_ == Metric::kL2 ? kernel_->squared_l2
+                                                                   : kernel_->inner_product;
   kernels::Strip strip{};
+  strip.query_offsets = query_offsets_.as<float>();
   strip.query_thresholds = query_thresholds_.as<float>();
   strip.partial_scores = partial_.as<float>();
   strip.dims = static_cast<std::uint32_t>(shapes_.dims);
@@ -136,17 +202,14 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
     strip.base_panels = panels_.as<float>() + std::size_t{first_column} * shapes_.dims;
     strip.base_panel_count = panel_count - first_panel;
     strip.base_thresholds = base_thresholds_.as<float>() + first_column;
+    strip.base_offsets = base_offsets_.as<float>() + first_column;
     strip.first_pair = (static_cast<std::uint32_t>(row) << kQueryShift) + first_column;
-    for (std::uint32_t q = 0; q < kernel_->query_width; ++q)
-      query_thresholds_.as<float>()[q] =
-          q < strip.query_rows ? query_threshold(query_row + q, tile) : topk::closed_threshold(larger_better_);
     const std::uint64_t most = std::uint64_t{kernel_->query_width} * strip.base_panel_count * kernel_->base_width;
     if (!has_room_for(most)) {
-      drain(tile, stripe.begin());
+      drain(stripe, tile);
       load_base_thresholds(tile);
-      for (std::uint32_t q = 0; q < strip.query_rows; ++q)
-        query_thresholds_.as<float>()[q] = query_threshold(query_row + q, tile);
     }
+    load_query_thresholds(stripe, tile, row, strip.query_rows);
     score_strip(strip, for_queries_.list, for_bases_.list);
   }
 }
@@ -167,7 +230,7 @@ void TileScorer::score_few_queries(const Stripe& stripe, const plan::Tile& tile,
     const std::uint64_t rows = std::min(rows_at_once, columns - first);
     load(window, first, rows);
     if (!has_room_for(stripe.rows() * rows)) {
-      drain(tile, stripe.begin());
+      drain(stripe, tile);
       load_thresholds();
     }
     const float* values = window.direct(first);
@@ -207,7 +270,7 @@ void TileScorer::score_sparse_rows(const Stripe& stripe, const plan::Tile& tile,
     const std::uint64_t column = base_row - tile.base_begin;
     score_row(column, queries);
     if (!has_room_for(queries)) {
-      drain(tile, stripe.begin());
+      drain(stripe, tile);
       load_thresholds();
     }
     const float base = base_thresholds_.as<float>()[column];
@@ -246,9 +309,14 @@ void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, c
   });
 }
 
-void TileScorer::drain(const plan::Tile& tile, std::uint64_t stripe_begin) {
-  drain_to_queries(tile, stripe_begin);
-  if (shapes_.self_join) drain_to_bases(tile, stripe_begin);
+void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {
+  survivors_of_tile_ += for_queries_.list.count + for_bases_.list.count;
+  if (by_product_)
+    for (const kernels::Survivors& survivors : {for_queries_.list, for_bases_.list})
+      kernel_->squared_l2_of_pairs(stripe.panel(0), panels_.as<float>(), static_cast<std::uint32_t>(shapes_.dims),
+                                   survivors.pairs, survivors.count, survivors.scores);
+  drain_to_queries(tile, stripe.begin());
+  if (shapes_.self_join) drain_to_bases(tile, stripe.begin());
   for_queries_.list.count = 0;
   for_bases_.list.count = 0;
 }

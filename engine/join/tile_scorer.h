@@ -7,6 +7,10 @@
 // may enter the base row's. When a list could overflow, and at the end, they are drained into the top-K state. Draining
 // tightens bounds, so thresholds are read again after it.
 //
+// l2 costs twice the product's arithmetic. Once thresholds are tight enough that few pairs survive, the product
+// decides, with a margin for all rounding, which pairs can matter, and those are scored by the definition as they are
+// drained.
+//
 // With few queries nothing is packed but they: base rows pass once, where they lie (kernels::RowStrip).
 //
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
@@ -19,6 +23,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/join/l2_margin.h"
 #include "engine/join/side.h"
 #include "engine/join/stripe.h"
 #include "engine/join/topk_state.h"
@@ -48,7 +53,11 @@ class TileScorer {
   void load(DenseRows::Window& window, std::uint64_t first, std::uint64_t rows);
   void load_base_thresholds(const plan::Tile& tile);
   float query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept;
-  void drain(const plan::Tile& tile, std::uint64_t stripe_begin);
+  void load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row, std::uint32_t rows);
+  void measure_base_norms(std::uint64_t columns);
+  bool product_may_overflow(const Stripe& stripe, std::uint64_t columns) const noexcept;
+  void choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept;
+  void drain(const Stripe& stripe, const plan::Tile& tile);
   void drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_begin);
   void drain_to_bases(const plan::Tile& tile, std::uint64_t stripe_begin);
   void begin_column_state(const plan::Tile& tile);
@@ -71,6 +80,13 @@ class TileScorer {
   std::uint64_t survivor_capacity_;
   std::uint64_t candidates_ = 0;
   double seconds_loading_ = 0.0;
+
+  // l2 by the product (l2_margin.h), where few enough pairs survive to be scored again.
+  L2Margin margin_;
+  bool by_product_ = false;  // this tile
+  bool next_by_product_ = false;
+  std::uint32_t tiles_to_score_directly_ = 0;
+  std::uint64_t survivors_of_tile_ = 0;
   SurvivorBuffer for_queries_;
   SurvivorBuffer for_bases_;
 
@@ -79,6 +95,9 @@ class TileScorer {
   BudgetedMemory partial_;
   BudgetedMemory base_thresholds_;
   BudgetedMemory query_thresholds_;
+  BudgetedMemory base_offsets_;  // l2 by the product
+  BudgetedMemory query_offsets_;
+  BudgetedMemory base_norms_;
   BudgetedMemory row_scores_;  // sparse: one base row against the stripe
 
   // What this tile finds for base rows, when those rows' state is not resident.

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/prune_keys.h"
+#include "engine/kernels/rescore_pairs.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -16,6 +17,7 @@ constexpr std::uint32_t kLanes = 8;
 constexpr std::uint32_t kDimsBlock = 768;
 
 struct InnerProduct {
+  static constexpr bool kComparesWithSums = false;
   static inline __m256 step(__m256 query, __m256 base, __m256 score) { return _mm256_fmadd_ps(query, base, score); }
   // NaN when the base threshold is.
   static inline __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
@@ -26,7 +28,13 @@ struct InnerProduct {
   }
 };
 
+// The product's scores, compared with sums of the two rows' parts (join/l2_margin.h).
+struct SquaredL2ByProduct : InnerProduct {
+  static constexpr bool kComparesWithSums = true;
+};
+
 struct SquaredL2 {
+  static constexpr bool kComparesWithSums = false;
   static inline __m256 step(__m256 query, __m256 base, __m256 score) {
     const __m256 difference = _mm256_sub_ps(query, base);
     return _mm256_fmadd_ps(difference, difference, score);
@@ -37,6 +45,11 @@ struct SquaredL2 {
   static inline std::uint32_t passes(__m256 score, __m256 threshold) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_LE_OQ)));
   }
+};
+
+struct Widths {
+  static constexpr std::uint32_t kQuery = kQueryWidth;
+  static constexpr std::uint32_t kBase = kBaseWidth;
 };
 
 struct Block {
@@ -85,20 +98,34 @@ inline void append(std::uint32_t mask, const float* scores, std::uint32_t first_
   }
 }
 
-// Most blocks hold no survivor: one comparison with the weaker threshold of each pair tells. Which side a survivor is
-// for is asked only in the query rows that hold one.
+// What one half of a block's row compares its scores with, for either side.
+struct Bounds {
+  __m256 for_query, for_base;
+};
+
+template <typename Metric>
+inline __attribute__((always_inline)) Bounds bounds_of(const Strip& strip, std::uint32_t q, std::uint32_t column) {
+  const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
+  const __m256 base = _mm256_loadu_ps(strip.base_thresholds + column);
+  if constexpr (Metric::kComparesWithSums)
+    return {_mm256_add_ps(query, _mm256_loadu_ps(strip.base_offsets + column)),
+            _mm256_add_ps(_mm256_broadcast_ss(strip.query_offsets + q), base)};
+  return {query, base};
+}
+
+// Most blocks hold no survivor: one comparison with the weaker bound of each pair tells. Which side a survivor is for
+// is asked only in the query rows that hold one.
 template <typename Metric>
 inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
                                                 Survivors& for_queries, Survivors& for_bases) {
-  const __m256 base0 = _mm256_loadu_ps(strip.base_thresholds + column);
-  const __m256 base1 = _mm256_loadu_ps(strip.base_thresholds + column + kLanes);
   std::uint32_t masks[kQueryWidth];
   std::uint32_t any = 0;
 #pragma GCC unroll 6
   for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-    const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
-    masks[q] = Metric::passes(block.score[q][0], Metric::weaker(query, base0)) |
-               (Metric::passes(block.score[q][1], Metric::weaker(query, base1)) << kLanes);
+    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
+    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
+    masks[q] = Metric::passes(block.score[q][0], Metric::weaker(bounds0.for_query, bounds0.for_base)) |
+               (Metric::passes(block.score[q][1], Metric::weaker(bounds1.for_query, bounds1.for_base)) << kLanes);
     any |= masks[q];
   }
   if (__builtin_expect(any == 0, 1)) return;
@@ -106,14 +133,16 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
   store_partial(block, &scores[0][0]);
   for (std::uint32_t q = 0; q < strip.query_rows; ++q) {
     if (masks[q] == 0) continue;
-    const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
+    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
+    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
     const __m256 score0 = _mm256_load_ps(scores[q]);
     const __m256 score1 = _mm256_load_ps(scores[q] + kLanes);
     const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
-    append(masks[q] & (Metric::passes(score0, query) | (Metric::passes(score1, query) << kLanes)), scores[q],
-           first_pair, for_queries);
-    append(masks[q] & (Metric::passes(score0, base0) | (Metric::passes(score1, base1) << kLanes)), scores[q],
-           first_pair, for_bases);
+    append(
+        masks[q] & (Metric::passes(score0, bounds0.for_query) | (Metric::passes(score1, bounds1.for_query) << kLanes)),
+        scores[q], first_pair, for_queries);
+    append(masks[q] & (Metric::passes(score0, bounds0.for_base) | (Metric::passes(score1, bounds1.for_base) << kLanes)),
+           scores[q], first_pair, for_bases);
   }
 }
 
@@ -253,20 +282,22 @@ struct KeyLanes {
 }  // namespace
 
 const TileKernel kAvx2Kernel{
-    Isa::kAvx2,
-    kQueryWidth,
-    kBaseWidth,
-    score_strip<InnerProduct>,
-    score_strip<SquaredL2>,
-    pack_panel<kQueryWidth>,
-    pack_panel<kBaseWidth>,
-    kLanes,
-    score_rows<InnerProduct>,
-    score_rows<SquaredL2>,
-    pack_panel<kLanes>,
-    accumulate_postings,
-    sparse_squared_l2,
-    prune_by_counting<KeyLanes>,
+    .isa = Isa::kAvx2,
+    .query_width = kQueryWidth,
+    .base_width = kBaseWidth,
+    .inner_product = score_strip<InnerProduct>,
+    .squared_l2 = score_strip<SquaredL2>,
+    .squared_l2_by_product = score_strip<SquaredL2ByProduct>,
+    .squared_l2_of_pairs = squared_l2_of_panel_pairs<Widths>,
+    .pack_query_panel = pack_panel<kQueryWidth>,
+    .pack_base_panel = pack_panel<kBaseWidth>,
+    .row_query_width = kLanes,
+    .inner_product_rows = score_rows<InnerProduct>,
+    .squared_l2_rows = score_rows<SquaredL2>,
+    .pack_row_query_panel = pack_panel<kLanes>,
+    .accumulate_postings = accumulate_postings,
+    .sparse_squared_l2 = sparse_squared_l2,
+    .prune_keys = prune_by_counting<KeyLanes>,
 };
 
 }  // namespace simtile::kernels

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/prune_keys.h"
+#include "engine/kernels/rescore_pairs.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -16,6 +17,7 @@ constexpr std::uint32_t kLanes = 16;
 constexpr std::uint32_t kDimsBlock = 384;
 
 struct InnerProduct {
+  static constexpr bool kComparesWithSums = false;
   static inline __m512 step(__m512 query, __m512 base, __m512 score) { return _mm512_fmadd_ps(query, base, score); }
   // NaN when the base threshold is.
   static inline __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
@@ -26,7 +28,13 @@ struct InnerProduct {
   }
 };
 
+// The product's scores, compared with sums of the two rows' parts (join/l2_margin.h).
+struct SquaredL2ByProduct : InnerProduct {
+  static constexpr bool kComparesWithSums = true;
+};
+
 struct SquaredL2 {
+  static constexpr bool kComparesWithSums = false;
   static inline __m512 step(__m512 query, __m512 base, __m512 score) {
     const __m512 difference = _mm512_sub_ps(query, base);
     return _mm512_fmadd_ps(difference, difference, score);
@@ -37,6 +45,11 @@ struct SquaredL2 {
   static inline __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
     return _mm512_mask_cmp_ps_mask(among, score, threshold, _CMP_LE_OQ);
   }
+};
+
+struct Widths {
+  static constexpr std::uint32_t kQuery = kQueryWidth;
+  static constexpr std::uint32_t kBase = kBaseWidth;
 };
 
 struct Block {
@@ -83,21 +96,37 @@ inline void append(__mmask16 mask, __m512 scores, __m512i pairs, Survivors& surv
   survivors.count += static_cast<std::uint32_t>(__builtin_popcount(mask));
 }
 
-// Most blocks hold no survivor: one comparison with the weaker threshold of each pair tells. Which side a survivor is
-// for is asked only in the query rows that hold one, and appended without a branch: either is as likely as not.
+// What one half of a block's row compares its scores with, for either side.
+struct Bounds {
+  __m512 for_query, for_base;
+};
+
+template <typename Metric>
+inline __attribute__((always_inline)) Bounds bounds_of(const Strip& strip, std::uint32_t q, std::uint32_t column) {
+  const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
+  const __m512 base = _mm512_loadu_ps(strip.base_thresholds + column);
+  if constexpr (Metric::kComparesWithSums)
+    return {_mm512_add_ps(query, _mm512_loadu_ps(strip.base_offsets + column)),
+            _mm512_add_ps(_mm512_set1_ps(strip.query_offsets[q]), base)};
+  return {query, base};
+}
+
+// Most blocks hold no survivor: one comparison with the weaker bound of each pair tells. Which side a survivor is for
+// is asked only in the query rows that hold one, and appended without a branch: either is as likely as not.
 template <typename Metric>
 inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
                                                 Survivors& for_queries, Survivors& for_bases) {
   constexpr __mmask16 kAll = 0xffff;
-  const __m512 base[2] = {_mm512_loadu_ps(strip.base_thresholds + column),
-                          _mm512_loadu_ps(strip.base_thresholds + column + kLanes)};
   std::uint32_t masks[kQueryWidth];
   std::uint32_t rows_hit = 0;
 #pragma GCC unroll 14
   for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-    const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
-    const __mmask16 mask0 = Metric::passes(kAll, block.score[q][0], Metric::weaker(query, base[0]));
-    const __mmask16 mask1 = Metric::passes(kAll, block.score[q][1], Metric::weaker(query, base[1]));
+    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
+    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
+    const __mmask16 mask0 =
+        Metric::passes(kAll, block.score[q][0], Metric::weaker(bounds0.for_query, bounds0.for_base));
+    const __mmask16 mask1 =
+        Metric::passes(kAll, block.score[q][1], Metric::weaker(bounds1.for_query, bounds1.for_base));
     masks[q] = static_cast<std::uint32_t>(mask0) | (static_cast<std::uint32_t>(mask1) << kLanes);
     rows_hit |= static_cast<std::uint32_t>(masks[q] != 0) << q;
   }
@@ -109,15 +138,15 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
   do {
     const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
     rows_hit &= rows_hit - 1;
-    const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
     const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
 #pragma GCC unroll 2
     for (std::uint32_t half = 0; half < 2; ++half) {
       const auto hit = static_cast<__mmask16>(masks[q] >> (half * kLanes));
       const __m512 score = _mm512_load_ps(scores + q * kBaseWidth + half * kLanes);
       const __m512i pairs = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair + half * kLanes)), lane);
-      append(Metric::passes(hit, score, query), score, pairs, for_queries);
-      append(Metric::passes(hit, score, base[half]), score, pairs, for_bases);
+      const Bounds bounds = bounds_of<Metric>(strip, q, column + half * kLanes);
+      append(Metric::passes(hit, score, bounds.for_query), score, pairs, for_queries);
+      append(Metric::passes(hit, score, bounds.for_base), score, pairs, for_bases);
     }
   } while (rows_hit != 0);
 }
@@ -343,20 +372,22 @@ struct KeyLanes {
 }  // namespace
 
 const TileKernel kAvx512Kernel{
-    Isa::kAvx512,
-    kQueryWidth,
-    kBaseWidth,
-    score_strip<InnerProduct>,
-    score_strip<SquaredL2>,
-    pack_query_panel,
-    pack_base_panel,
-    kLanes,
-    score_rows<InnerProduct>,
-    score_rows<SquaredL2>,
-    pack_row_query_panel,
-    accumulate_postings,
-    sparse_squared_l2,
-    prune_by_counting<KeyLanes>,
+    .isa = Isa::kAvx512,
+    .query_width = kQueryWidth,
+    .base_width = kBaseWidth,
+    .inner_product = score_strip<InnerProduct>,
+    .squared_l2 = score_strip<SquaredL2>,
+    .squared_l2_by_product = score_strip<SquaredL2ByProduct>,
+    .squared_l2_of_pairs = squared_l2_of_panel_pairs<Widths>,
+    .pack_query_panel = pack_query_panel,
+    .pack_base_panel = pack_base_panel,
+    .row_query_width = kLanes,
+    .inner_product_rows = score_rows<InnerProduct>,
+    .squared_l2_rows = score_rows<SquaredL2>,
+    .pack_row_query_panel = pack_row_query_panel,
+    .accumulate_postings = accumulate_postings,
+    .sparse_squared_l2 = sparse_squared_l2,
+    .prune_keys = prune_by_counting<KeyLanes>,
 };
 
 }  // namespace simtile::kernels

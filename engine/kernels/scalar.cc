@@ -46,13 +46,20 @@ void squared_distances(const float* query, const float* base, std::uint32_t dims
   for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) scores[pair] = sum[pair];
 }
 
+// A row's first element in panels that follow each other.
+const float* element_of_row(const float* panels, std::uint32_t row, std::uint32_t dims) {
+  return panels + std::size_t{row / kWidth} * dims * kWidth + row % kWidth;
+}
+
 void append(Survivors& survivors, float score, std::uint32_t pair) {
   survivors.scores[survivors.count] = score;
   survivors.pairs[survivors.count++] = pair;
 }
 
-template <typename Scores, typename Survives>
-void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases, Scores score, Survives survives) {
+// bounds(query row, base row) gives what the two sides compare with.
+template <typename Scores, typename Survives, typename Bounds>
+void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases, Scores score, Survives survives,
+                 Bounds bounds) {
   for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
     float block[kWidth * kWidth];
     score(strip.query_panel, strip.base_panels + std::size_t{panel} * strip.dims * kWidth, strip.dims, block);
@@ -62,20 +69,52 @@ void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_base
         if (std::isnan(strip.base_thresholds[column])) continue;
         const float found = block[q * kWidth + b];
         const std::uint32_t pair = strip.first_pair + (q << kQueryShift) + column;
-        if (survives(found, strip.query_thresholds[q])) append(for_queries, found, pair);
-        if (survives(found, strip.base_thresholds[column])) append(for_bases, found, pair);
+        const auto [for_query, for_base] = bounds(q, column);
+        if (survives(found, for_query)) append(for_queries, found, pair);
+        if (survives(found, for_base)) append(for_bases, found, pair);
       }
   }
 }
 
+struct SideBounds {
+  float for_query, for_base;
+};
+
+bool at_least(float score, float bound) { return score >= bound; }
+bool at_most(float score, float bound) { return score <= bound; }
+
 void inner_product(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
-  score_strip(strip, for_queries, for_bases, inner_products,
-              [](float score, float threshold) { return score >= threshold; });
+  score_strip(strip, for_queries, for_bases, inner_products, at_least, [&](std::uint32_t q, std::uint32_t b) {
+    return SideBounds{strip.query_thresholds[q], strip.base_thresholds[b]};
+  });
 }
 
 void squared_l2(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
-  score_strip(strip, for_queries, for_bases, squared_distances,
-              [](float score, float threshold) { return score <= threshold; });
+  score_strip(strip, for_queries, for_bases, squared_distances, at_most, [&](std::uint32_t q, std::uint32_t b) {
+    return SideBounds{strip.query_thresholds[q], strip.base_thresholds[b]};
+  });
+}
+
+void squared_l2_by_product(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+  score_strip(strip, for_queries, for_bases, inner_products, at_least, [&](std::uint32_t q, std::uint32_t b) {
+    return SideBounds{strip.query_thresholds[q] + strip.base_offsets[b],
+                      strip.query_offsets[q] + strip.base_thresholds[b]};
+  });
+}
+
+SIMTILE_WITH_AND_WITHOUT_FMA
+void squared_l2_of_pairs(const float* query_panels, const float* base_panels, std::uint32_t dims,
+                         const std::uint32_t* pairs, std::uint32_t count, float* scores) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const float* query = element_of_row(query_panels, pairs[i] >> kQueryShift, dims);
+    const float* base = element_of_row(base_panels, pairs[i] & ((1u << kQueryShift) - 1), dims);
+    float sum = 0.0f;
+    for (std::uint32_t d = 0; d < dims; ++d) {
+      const float difference = query[d * kWidth] - base[d * kWidth];
+      sum = std::fma(difference, difference, sum);
+    }
+    scores[i] = sum;
+  }
 }
 
 // The scores of one base row with the queries of a panel.
@@ -116,13 +155,11 @@ void score_rows(const RowStrip& strip, Survivors& for_queries, Scores score, Sur
 }
 
 void inner_product_rows(const RowStrip& strip, Survivors& for_queries) {
-  score_rows(strip, for_queries, inner_products_of_row,
-             [](float score, float threshold) { return score >= threshold; });
+  score_rows(strip, for_queries, inner_products_of_row, at_least);
 }
 
 void squared_l2_rows(const RowStrip& strip, Survivors& for_queries) {
-  score_rows(strip, for_queries, squared_distances_of_row,
-             [](float score, float threshold) { return score <= threshold; });
+  score_rows(strip, for_queries, squared_distances_of_row, at_most);
 }
 
 void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
@@ -161,10 +198,22 @@ Pruned prune_keys(std::uint64_t* keys, std::size_t count, std::size_t least, std
 }  // namespace
 
 const TileKernel kScalarKernel{
-    Isa::kScalar,       kWidth,          kWidth,     inner_product,
-    squared_l2,         pack_panel,      pack_panel, kWidth,
-    inner_product_rows, squared_l2_rows, pack_panel, accumulate_postings,
-    sparse_squared_l2,  prune_keys,
+    .isa = Isa::kScalar,
+    .query_width = kWidth,
+    .base_width = kWidth,
+    .inner_product = inner_product,
+    .squared_l2 = squared_l2,
+    .squared_l2_by_product = squared_l2_by_product,
+    .squared_l2_of_pairs = squared_l2_of_pairs,
+    .pack_query_panel = pack_panel,
+    .pack_base_panel = pack_panel,
+    .row_query_width = kWidth,
+    .inner_product_rows = inner_product_rows,
+    .squared_l2_rows = squared_l2_rows,
+    .pack_row_query_panel = pack_panel,
+    .accumulate_postings = accumulate_postings,
+    .sparse_squared_l2 = sparse_squared_l2,
+    .prune_keys = prune_keys,
 };
 
 }  // namespace simtile::kernels

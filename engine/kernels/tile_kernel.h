@@ -12,6 +12,8 @@
 // that row's threshold:
 //   inner product  score >= threshold
 //   squared l2     score <= threshold
+//   squared l2 by product   inner product >= a sum: query_threshold + base_offset for the query row, query_offset +
+//                           base_threshold for the base row. The scores given are the products (join/l2_margin.h).
 // A NaN score never survives, nor does any pair of a base row whose threshold is NaN (padding), on either side.
 //
 // Threads: kernels keep no state. This header is included by files compiled for one instruction set: it must define
@@ -34,7 +36,9 @@ struct Strip {
   std::uint32_t dims;
   std::uint32_t query_rows;  // rows of the query panel that exist, 1 to query_width
   std::uint32_t base_panel_count;
-  std::uint32_t first_pair;  // the pair number of (first query row, first base row)
+  std::uint32_t first_pair;              // the pair number of (first query row, first base row)
+  const float* query_offsets = nullptr;  // squared_l2_by_product alone: query_width
+  const float* base_offsets = nullptr;  // squared_l2_by_product alone: base_panel_count x base_width, NaN where padding
 };
 
 // A survivor's pair number is first_pair + (query row in the strip << 16) + base row in the strip.
@@ -49,6 +53,11 @@ struct Survivors {
 inline constexpr std::uint32_t kSurvivorSlack = 16;
 
 using ScoreStrip = void (*)(const Strip& strip, Survivors& for_queries, Survivors& for_bases);
+
+// scores[i] = the squared l2 of the pair numbered pairs[i], (query row << 16) + base row, of rows in consecutive
+// panels.
+using RescorePairs = void (*)(const float* query_panels, const float* base_panels, std::uint32_t dims,
+                              const std::uint32_t* pairs, std::uint32_t count, float* scores);
 
 // A few queries against base rows that are read where they lie, each once for all queries: nothing is packed but the
 // queries, into panels of row_query_width. Bound by the speed of memory, not of arithmetic.
@@ -95,6 +104,8 @@ struct TileKernel {
   std::uint32_t base_width;
   ScoreStrip inner_product;
   ScoreStrip squared_l2;
+  ScoreStrip squared_l2_by_product;
+  RescorePairs squared_l2_of_pairs;
   PackPanel pack_query_panel;
   PackPanel pack_base_panel;
   std::uint32_t row_query_width;

@@ -43,7 +43,8 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   // Two lists, of scores and pair numbers.
   const std::uint64_t survivors =
       2 * (survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t)) + 2 * 4096);
-  const std::uint64_t thresholds = (columns + shapes.query_width) * sizeof(float);
+  // Thresholds, and for l2 by the product offsets and norms.
+  const std::uint64_t thresholds = (columns + shapes.query_width) * (2 * sizeof(float) + sizeof(double));
   const std::uint64_t column_state = plan.resident || !shapes.self_join
                                          ? 0
                                          : reservoir_bytes(plan.tile_columns, plan.reservoir_capacity) +
@@ -57,7 +58,7 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
   const std::uint64_t partial = shapes.query_width * columns * sizeof(float);
-  return panels + scratch + partial + survivors + thresholds + column_state + 8 * 4096;
+  return panels + scratch + partial + survivors + thresholds + column_state + 12 * 4096;
 }
 
 std::uint64_t packing_rows(const Shapes& shapes) noexcept {
@@ -74,7 +75,8 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
     return most_window_bytes(shapes.query, plan.stripe_rows) +
            std::max(shapes.dims + 2, plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * 4096;
   }
-  return (round_up(plan.stripe_rows, shapes.query_width) + shapes.query_width) * shapes.dims * sizeof(float) + 2 * 4096;
+  const std::uint64_t rows = round_up(plan.stripe_rows, shapes.query_width);
+  return (rows + shapes.query_width) * shapes.dims * sizeof(float) + rows * sizeof(double) + 3 * 4096;
 }
 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }
