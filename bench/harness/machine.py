@@ -3,12 +3,15 @@
 import json
 import os
 import platform
+import re
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
 FLAGS_OF_INTEREST = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile")
 SOURCE_DIR = Path(__file__).resolve().parents[2]
+# The least that Google Benchmark is asked for; what it runs to find its number of iterations makes a second of it.
+BURST_SECONDS = 0.7
 
 
 def _proc_value(path, key):
@@ -53,26 +56,36 @@ class Tools:
                 raise SystemExit(f"{path} is missing: cmake --preset release && cmake --build --preset release, "
                                  "or name the folder with --bin")
 
-    def run_kernels(self, name_filter, repetitions=1):
+        # {instruction set: the numbers of threads that its peak can be measured with}
+        self.peak_threads = {}
+        listed = subprocess.run([self.bench_kernels, "--benchmark_list_tests", "--benchmark_filter=fma_peak"],
+                                capture_output=True, text=True, check=True)
+        for isa, threads in re.findall(r"^fma_peak/(\w+)/.*threads:(\d+)$", listed.stdout, re.MULTILINE):
+            self.peak_threads.setdefault(isa, []).append(int(threads))
+
+    def run_kernels(self, name_filter, min_seconds=0.05):
         """The benchmarks of bench_kernels that match, as Google Benchmark's JSON."""
-        command = [self.bench_kernels, f"--benchmark_filter={name_filter}", "--benchmark_min_time=0.05",
-                   f"--benchmark_repetitions={repetitions}", "--benchmark_format=json"]
+        command = [self.bench_kernels, f"--benchmark_filter={name_filter}", f"--benchmark_min_time={min_seconds}",
+                   "--benchmark_format=json"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
 
     def kernels_context(self):
         return self.run_kernels("prune/scalar/kept:1$")["context"]
 
+    def chosen_isa(self, isa):
+        """What `--isa auto` stands for: the widest set."""
+        return next((wide for wide in ("avx512", "avx2") if wide in self.peak_threads), "scalar") if isa == "auto" else isa
+
     def fma_peak_flops(self, isa, threads):
-        """The best of five tries of `threads` threads at once, or of all processors when there are fewer. None for
-        scalar code, whose peak is nobody's goal."""
-        if isa == "scalar":
+        """The mean rate of multiply-adds over about a second on `threads` threads, or on all processors when there are
+        fewer; now, because the clock follows the neighbours' load. None for scalar code, whose peak is nobody's goal."""
+        if isa not in self.peak_threads:
             return None
-        peaks = {}
-        for run in self.run_kernels(f"fma_peak/{isa}/", repetitions=5)["benchmarks"]:
-            if run["run_type"] == "iteration":
-                peaks[run["threads"]] = max(run["flops"], peaks.get(run["threads"], 0.0))
-        return peaks[threads] if threads in peaks else peaks[1] * min(threads, max(peaks))
+        measurable = self.peak_threads[isa]
+        measured = max(count for count in measurable if count <= threads)
+        burst = self.run_kernels(f"fma_peak/{isa}/.*threads:{measured}$", BURST_SECONDS)["benchmarks"][0]
+        return burst["flops"] * min(threads, max(measurable)) / measured
 
 
 def lines(facts):

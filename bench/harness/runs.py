@@ -33,6 +33,7 @@ class Arena:
     """A folder for data and outputs, and what was found so far."""
 
     def __init__(self, tools, folder, threads):
+        self.tools = tools
         self.simtile = tools.simtile
         self.folder = Path(folder)
         self.threads = threads

@@ -2,12 +2,18 @@
 
 from statistics import median
 
+# What the columns mean that do not speak for themselves.
+MEANINGS = (
+    "GFLOP/s: 2 x queries x rows x dims over the seconds, the same for everyone, whoever computes less",
+    "of peak: what simtile computed (a self-join scores each pair once: rows^2 x dims) over the seconds, as a share of "
+    "the FMA peak: the mean of a second's multiply-adds on as many threads just before each run and just after it",
+)
 COLUMNS = ("work", "contestant", "runs", "median s", "min", "max", "ratio", "GFLOP/s", "of peak", "peak MiB", "agree",
            "note")
 
 
-def summarize(work, runs, fma_peaks):
-    """One dict for each contestant. `runs` maps its name to its runs, `fma_peaks` (isa, threads) to flop/s."""
+def summarize(work, runs):
+    """One dict for each contestant. `runs` maps its name to its runs."""
     summaries = []
     for position, contestant in enumerate(work.contestants):
         its = runs[contestant.name]
@@ -24,10 +30,9 @@ def summarize(work, runs, fma_peaks):
         }
         reference = summaries[position - 1 if work.scaling else 0]["median_seconds"] if position else None
         summary["ratio"] = summary["median_seconds"] / reference if reference else None
-        peak = fma_peaks.get((its[0].get("isa"), its[0]["threads"]))
-        if peak:
-            summary["fma_peak_gflops"] = peak / 1e9
-            summary["share_of_fma_peak"] = median(run["flops"] / run["seconds"] for run in its) / peak
+        if its[0].get("fma_peak_flops"):
+            summary["fma_peak_gflops"] = median(run["fma_peak_flops"] for run in its) / 1e9
+            summary["share_of_fma_peak"] = median(run["flops"] / run["seconds"] / run["fma_peak_flops"] for run in its)
         summaries.append(summary)
     return summaries
 
@@ -35,7 +40,8 @@ def summarize(work, runs, fma_peaks):
 def _note(contestant, runs):
     if contestant.program == "simtile":
         in_report = median(run["seconds_in_report"] for run in runs)
-        return f"{runs[0]['isa']}, threads {runs[0]['threads']}; {in_report:.3f} s by its report"
+        peak = f"; peak {median(run['fma_peak_flops'] for run in runs) / 1e9:.0f}" if runs[0]["fma_peak_flops"] else ""
+        return f"{runs[0]['isa']}, threads {runs[0]['threads']}{peak}; {in_report:.3f} s by its report"
     busy = f"{median(run['cpu_seconds'] / run['seconds_measured'] for run in runs):.1f} cores busy"
     if contestant.query_rows < contestant.job.answered_rows:
         return f"{busy}; scaled from {contestant.query_rows:,} query rows"
