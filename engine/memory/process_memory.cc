@@ -17,13 +17,18 @@ namespace {
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 // Kernel files are small and have no size of their own; an unreadable one reads as empty.
+void read_kernel_file(const char* path, std::string* text) {
+  text->clear();
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  char piece[4096];
+  for (ssize_t n; (n = ::read(fd, piece, sizeof piece)) > 0;) text->append(piece, static_cast<std::size_t>(n));
+  ::close(fd);
+}
+
 std::string read_kernel_file(const std::string& path) {
   std::string text;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return text;
-  char piece[4096];
-  for (ssize_t n; (n = ::read(fd, piece, sizeof piece)) > 0;) text.append(piece, static_cast<std::size_t>(n));
-  ::close(fd);
+  read_kernel_file(path.c_str(), &text);
   return text;
 }
 
@@ -59,7 +64,8 @@ std::uint64_t smallest_limit(const std::string& root, std::string folder, const 
 }  // namespace
 
 ProcessMemory read_process_memory() {
-  const std::string status = read_kernel_file("/proc/self/status");
+  thread_local std::string status;  // a running job asks again and again: its room is kept
+  read_kernel_file("/proc/self/status", &status);
   return {field(status, "VmHWM:") * 1024, field(status, "VmRSS:") * 1024, field(status, "RssAnon:") * 1024,
           (field(status, "RssFile:") + field(status, "RssShmem:")) * 1024};
 }
