@@ -180,6 +180,67 @@ TEST_F(Budget, TooSmallIsRefusedAndTheOneNamedWorks) {
     }
 }
 
+// Exit code 4, or done within the budget: nothing else is allowed of a budget near the smallest.
+void expect_refused_or_within(const ToolResult& result, std::uint64_t budget_bytes) {
+  if (result.exit_code == 4)
+    EXPECT_THAT(result.err, HasSubstr("the smallest that works is "));
+  else
+    expect_within(result, budget_bytes);
+}
+
+TEST_F(Budget, WhatPlanNamesWorksAndLessIsRefusedOrWorksToo) {
+  const std::string sparse_base = folder_ / "sparse_base.emb", sparse_queries = folder_ / "sparse_queries.emb";
+  write_large_dense(base_, ElementType::kF32, 3000, 600);
+  write_large_dense(queries_, ElementType::kF32, 500, 600);
+  write_large_sparse(sparse_base, 3000, 100);
+  write_large_sparse(sparse_queries, 500, 100);
+  for (const std::vector<std::string>& job : {std::vector<std::string>{"join", base_},
+                                              {"search", base_, queries_},
+                                              {"join", sparse_base},
+                                              {"search", sparse_base, sparse_queries}})
+    for (const char* top_k : {"10", "1000"})
+      for (const int threads : {1, 2}) {
+        std::vector<std::string> arguments = job;
+        arguments.insert(arguments.end(), {"--top-k", top_k, "--threads", std::to_string(threads)});
+        std::vector<std::string> plan = arguments;
+        plan.insert(plan.begin(), "plan");
+        plan.emplace_back("--json");
+        const json planned = json::parse(run_tool(plan).out);
+        const std::uint64_t named = planned["smallest_budget_bytes"].get<std::uint64_t>() / kMiB;
+        EXPECT_EQ(planned["smallest_budget_bytes"], named * kMiB) << "not whole mebibytes";
+        arguments.insert(arguments.end(), {"-o", knn_, "--progress", "none", "--budget", mebibytes(named)});
+        SCOPED_TRACE(testing::PrintToString(arguments));
+        expect_within(run_tool(arguments), named * kMiB);
+        arguments.back() = mebibytes(named - 1);
+        expect_refused_or_within(run_tool(arguments), (named - 1) * kMiB);
+      }
+}
+
+// A row's neighbours are written in one piece, however few of them there are.
+TEST_F(Budget, HoldsForAFewRowsAndAHugeTopK) {
+  write_large_dense(base_, ElementType::kF32, 3, 4);
+  write_large_dense(queries_, ElementType::kF32, 2, 4);
+  int refused = 0, done = 0;
+  for (const std::vector<std::string>& job : {std::vector<std::string>{"join", base_}, {"search", base_, queries_}})
+    for (const std::uint64_t top_k : {100'000u, 1'000'000u, 3'000'000u, 30'000'000u, 1'000'000'000u, 1u << 31})
+      for (const std::uint64_t budget : {32, 64, 128}) {
+        std::vector<std::string> arguments = job;
+        arguments.insert(arguments.end(), {"--top-k", std::to_string(top_k), "--threads", "1", "-o", knn_, "--progress",
+                                           "none", "--budget", mebibytes(budget)});
+        SCOPED_TRACE(testing::PrintToString(arguments));
+        const ToolResult result = run_tool(arguments);
+        expect_refused_or_within(result, budget * kMiB);
+        ++(result.exit_code == 0 ? done : refused);
+      }
+  EXPECT_GT(refused, 0);
+  if (!kSanitized) {
+    EXPECT_GT(done, 0);
+  }
+  const ToolResult beyond = run_tool({"join", base_, "--top-k", "2147483649", "-o", knn_});
+  EXPECT_EQ(beyond.exit_code, 2);
+  EXPECT_THAT(beyond.err, HasSubstr("2147483648"));
+}
+
 // A .npy of zeros that takes no room on disk.
 void write_sparse_npy(const std::string& path, std::uint64_t rows, std::uint64_t columns) {
   std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " +
