@@ -146,6 +146,22 @@ TEST(JobResume, KilledJobsGoOn) {
   EXPECT_EQ(read_bytes(out), expected);
 }
 
+TEST(JobResume, AJournalHalfWrittenByAKilledProcessDoesNotKeepTheFolder) {
+  const Fixture fixture;
+  const std::string out = fixture.folder / "out.knn";
+  const JobOptions options = options_for(kLargeBudget);
+  for (const bool with_a_whole_one : {false, true}) {
+    if (with_a_whole_one)
+      run_and_stop({fixture.base, ""}, out, options, 0.3);
+    else
+      std::filesystem::create_directory(out + ".work");
+    write_bytes(out + ".work/journal.partial", "SIMT");
+    const JobReport report = run_job({fixture.base, ""}, out, options);
+    EXPECT_EQ(report.tiles_resumed > 0, with_a_whole_one);
+    EXPECT_FALSE(std::filesystem::exists(out + ".work"));
+  }
+}
+
 TEST(JobResume, FreshAndOtherJobsStartOver) {
   const Fixture fixture;
   const JobInput input{fixture.base, ""};

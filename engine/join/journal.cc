@@ -157,6 +157,8 @@ void WorkFolder::remove_runs_except(const Checkpoint& keep) {
 
 void WorkFolder::clear() {
   os::remove_file(journal_path(path_));
+  // Left by a process that was killed while it published one: a file that nobody removes keeps the folder.
+  os::remove_file(journal_path(path_) + ".partial");
   remove_runs_except({});
 }
 
