@@ -133,6 +133,49 @@ TEST_F(Interrupt, AJobThatIsKilledManyTimesStillEndsInTheSameBytes) {
   EXPECT_FALSE(std::filesystem::exists(work_));
 }
 
+// Supervisors send SIGTERM to the process and to its group, and again when they wait too long.
+TEST_F(Interrupt, MoreSignalsWhileAJobStopsLoseNothing) {
+  const std::vector<std::string> job = jobs()[0];
+  const std::string expected = answer_of(job);
+  for (const std::vector<int>& signals :
+       {std::vector<int>(20, SIGTERM), {SIGINT, SIGTERM, SIGTERM}, {SIGTERM, SIGTERM, SIGINT}}) {
+    SCOPED_TRACE(testing::PrintToString(signals));
+    const std::unique_ptr<Tool> tool = start_slowly(job);
+    for (const int signal : signals) {
+      ASSERT_EQ(::kill(tool->pid(), signal), 0);
+      ::usleep(500);  // two of a kind would become one while the first is pending
+    }
+    const ToolResult result = tool->wait();
+    EXPECT_EQ(result.exit_code, 130);
+    EXPECT_THAT(result.err, HasSubstr("run the same command again"));
+    EXPECT_TRUE(std::filesystem::exists(work_ + "/journal"));
+    EXPECT_FALSE(std::filesystem::exists(knn_ + ".partial"));
+    EXPECT_FALSE(std::filesystem::exists(knn_));
+    expect_to_finish(job, {}, expected);
+  }
+}
+
+// It is a person who will not wait, and may come in the middle of a checkpoint.
+TEST_F(Interrupt, ASecondCtrlCEndsTheProcessAtOnceAndTheNextRunGoesOn) {
+  const std::vector<std::string> job = jobs()[0];
+  const std::string expected = answer_of(job);
+  int ended_at_once = 0;
+  for (const useconds_t microseconds : {500, 2'000, 5'000, 10'000, 20'000, 40'000}) {
+    SCOPED_TRACE(microseconds);
+    const std::unique_ptr<Tool> tool = start_slowly(job);
+    ASSERT_EQ(::kill(tool->pid(), SIGINT), 0);
+    ::usleep(microseconds);
+    ASSERT_EQ(::kill(tool->pid(), SIGINT), 0);
+    const ToolResult result = tool->wait();
+    EXPECT_EQ(result.exit_code, 128 + SIGINT);  // 130 as well when the checkpoint was sooner
+    ended_at_once += result.err.empty();
+    EXPECT_TRUE(std::filesystem::exists(work_ + "/journal"));
+    EXPECT_FALSE(std::filesystem::exists(knn_));
+    expect_to_finish(job, {}, expected);
+  }
+  EXPECT_GT(ended_at_once, 0);
+}
+
 TEST_F(Interrupt, FreshStartsOver) {
   const std::vector<std::string> job = jobs()[0];
   const std::string expected = answer_of(job);

@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM as a flag, for verbs that can stop in good order. A second signal ends the process at once.
+// SIGINT and SIGTERM as a flag, for verbs that can stop in good order. A second SIGINT ends the process at once; more
+// SIGTERMs change nothing.
 #pragma once
 
 #include <atomic>
