@@ -142,7 +142,7 @@ TEST_F(Budget, HoldsForSparseRows) {
   write_large_sparse(queries_, 200, 800);
   // Sparse l2 visits every dimension that either row holds, the others only those that both do: l2 on the small one.
   run_all(base_, queries_, {"cosine", "ip"});
-  for (const std::uint64_t budget : {48, 128}) run_within({"join", queries_, "--metric", "l2"}, budget, 2);
+  for (const std::uint64_t budget : {48u, 128u}) run_within({"join", queries_, "--metric", "l2"}, budget, 2);
 }
 
 TEST_F(Budget, HoldsWhenTheResultsSpill) {
@@ -223,7 +223,7 @@ TEST_F(Budget, HoldsForAFewRowsAndAHugeTopK) {
   int refused = 0, done = 0;
   for (const std::vector<std::string>& job : {std::vector<std::string>{"join", base_}, {"search", base_, queries_}})
     for (const std::uint64_t top_k : {100'000u, 1'000'000u, 3'000'000u, 30'000'000u, 1'000'000'000u, 1u << 31})
-      for (const std::uint64_t budget : {32, 64, 128}) {
+      for (const std::uint64_t budget : {32u, 64u, 128u}) {
         std::vector<std::string> arguments = job;
         arguments.insert(arguments.end(), {"--top-k", std::to_string(top_k), "--threads", "1", "-o", knn_, "--progress",
                                            "none", "--budget", mebibytes(budget)});

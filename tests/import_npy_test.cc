@@ -1,7 +1,9 @@
 // NumPy arrays: every dtype and header version that is read, and the name of everything that is refused.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <limits>
+#include <span>
 
 #include "tests/import_files.h"
 
@@ -79,8 +81,7 @@ TEST(ImportNpy, ReadsMoreRowsThanABatch) {
   const Imported imported =
       tests::import_bytes(folder, "a.npy", npy_bytes("<f4", "(2000, 401)", bytes_of(values)), options);
   for (std::uint64_t row = 0; row < kRows; ++row)
-    ASSERT_TRUE(std::equal(values.begin() + row * kColumns, values.begin() + (row + 1) * kColumns,
-                           row_of(imported.matrix, row).begin()))
+    ASSERT_TRUE(std::ranges::equal(std::span(values).subspan(row * kColumns, kColumns), row_of(imported.matrix, row)))
         << row;
   EXPECT_GT(progress.size(), 1u);
   EXPECT_EQ(progress.back(), kRows);

@@ -160,7 +160,7 @@ TEST_F(Interrupt, ASecondCtrlCEndsTheProcessAtOnceAndTheNextRunGoesOn) {
   const std::vector<std::string> job = jobs()[0];
   const std::string expected = answer_of(job);
   int ended_at_once = 0;
-  for (const useconds_t microseconds : {500, 2'000, 5'000, 10'000, 20'000, 40'000}) {
+  for (const useconds_t microseconds : {500u, 2'000u, 5'000u, 10'000u, 20'000u, 40'000u}) {
     SCOPED_TRACE(microseconds);
     const std::unique_ptr<Tool> tool = start_slowly(job);
     ASSERT_EQ(::kill(tool->pid(), SIGINT), 0);

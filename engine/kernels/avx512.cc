@@ -251,8 +251,8 @@ inline void transpose16(const float* values, std::size_t row_stride, float* pane
     t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
   }
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    _mm512_storeu_ps(panel + (i)*kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+  for (std::size_t i = 0; i < 4; ++i) {
+    _mm512_storeu_ps(panel + i * kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
     _mm512_storeu_ps(panel + (i + 8) * kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd));
     _mm512_storeu_ps(panel + (i + 4) * kBaseWidth, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
     _mm512_storeu_ps(panel + (i + 12) * kBaseWidth, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd));
