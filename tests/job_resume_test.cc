@@ -233,8 +233,8 @@ TEST(JobResume, AMissingOrCutRunSaysToStartOver) {
   }
 }
 
-// The answer cannot be written, so the job fails at its very end: what was computed is put by.
-// The answer is written while later rows are still being scored: a disk that fills up stops the job in the middle.
+// The answer is written while later rows are still being scored: a disk that fills up stops the job in the middle. The
+// work folder lies on the same disk: there is room for it only once the unfinished answer is gone.
 TEST(JobResume, AnAnswerThatCannotBeWrittenLosesNoWork) {
   const Fixture fixture;
   const JobInput input{fixture.base, ""};
@@ -242,10 +242,13 @@ TEST(JobResume, AnAnswerThatCannotBeWrittenLosesNoWork) {
   const JobReport whole = run_job(input, fixture.folder / "expected.knn", options_for(kLargeBudget));
   for (const os::Call call : {os::Call::kWrite, os::Call::kRename}) {
     static os::Call failing;
+    static std::string unfinished_answer;
     failing = call;
+    unfinished_answer = out + ".partial";
     os::set_fault_hook([](os::Call made, const char* path) -> os::Fault {
-      const bool of_the_answer = std::string_view(path).find(".knn.work") == std::string_view::npos;
-      return {made == failing && of_the_answer ? ENOSPC : 0};
+      const bool in_work_folder = std::string_view(path).find(".knn.work") != std::string_view::npos;
+      const bool is_full = !in_work_folder || std::filesystem::exists(unfinished_answer);
+      return {made == failing && is_full ? ENOSPC : 0};
     });
     expect_error(ErrorCode::kIo, [&] { run_job(input, out, options_for(kLargeBudget)); });
     os::set_fault_hook(nullptr);

@@ -1,7 +1,6 @@
 // A file that is cut while it is mapped: zeros and a mark in place of SIGBUS, and only for our own windows.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <filesystem>
@@ -137,6 +136,24 @@ TEST_F(LeaseOfAChangedFile, ReplacedByRenamingIsNoChange) {
   std::filesystem::rename(path_ + ".new", path_);
   lease.close();
   EXPECT_EQ(budget_.used_bytes(), 0u);
+}
+
+// As when the disk fails: the page is gone while the file is what it was. An empty memory file over the page does that.
+TEST_F(LeaseOfAChangedFile, APageThatTheDiskDoesNotDeliverIsTheDisksFault) {
+  for (const bool loaded_before : {false, true}) {
+    Lease lease = rows_->lease(0, 3000 * 256);
+    if (loaded_before) lease.load(0, 3000 * 256);
+    const os::File nothing = os::File::adopt(::memfd_create("nothing", 0), "nothing");
+    ASSERT_NE(::mmap(const_cast<std::byte*>(lease.data()) + 2 * os::kPageBytes, os::kPageBytes, PROT_READ,
+                     MAP_SHARED | MAP_FIXED, nothing.fd(), 0),
+              MAP_FAILED);
+    const std::string message = expect_error(ErrorCode::kIo, [&] {
+      lease.load(0, 3000 * 256);
+      EXPECT_EQ(lease.data()[2 * os::kPageBytes], std::byte{0});
+      lease.close();
+    });
+    EXPECT_THAT(message, HasSubstr("the disk did not deliver"));
+  }
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
 #include "engine/base/bus_guard.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/base/checked.h"
@@ -59,18 +60,22 @@ GuardedWindow* take_slot() {
   }
 }
 
-bool replace_lost_pages(GuardedWindow& window, std::uintptr_t fault) noexcept {
+bool replace_lost_pages(GuardedWindow& window, void* fault) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(fault);
   const std::uintptr_t begin = window.begin.load(std::memory_order_acquire);
   const std::uintptr_t end = window.end.load(std::memory_order_relaxed);
-  if (begin <= kReserved || fault < begin || fault >= end) return false;
-  const std::uintptr_t page = fault - fault % kPageBytes;
-  void* const replaced = ::mmap(reinterpret_cast<void*>(page), round_up(end, kPageBytes) - page, PROT_READ,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+  if (begin <= kReserved || address < begin || address >= end) return false;
+  // A slot that has changed hands meanwhile could show one window's begin and another's end.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (window.begin.load(std::memory_order_relaxed) != begin) return false;
+  std::byte* const page = static_cast<std::byte*>(fault) - address % kPageBytes;
+  const std::size_t bytes = round_up(end, kPageBytes) - (address - address % kPageBytes);
+  void* const replaced = ::mmap(page, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
   window.lost_pages.store(true, std::memory_order_relaxed);
   return replaced != MAP_FAILED;
 }
 
-bool replace_lost_pages_at(std::uintptr_t fault) noexcept {
+bool replace_lost_pages_at(void* fault) noexcept {
   for (Slots* slots = &g_slots; slots != nullptr; slots = slots->next.load(std::memory_order_acquire))
     for (GuardedWindow& window : slots->windows)
       if (replace_lost_pages(window, fault)) return true;
@@ -92,8 +97,7 @@ void pass_on(int signal, siginfo_t* info, void* context) {
 void on_bus_error(int signal, siginfo_t* info, void* context) {
   const int error = errno;
   const bool touched_missing_page = info->si_code == BUS_ADRERR;
-  if (!touched_missing_page || !replace_lost_pages_at(reinterpret_cast<std::uintptr_t>(info->si_addr)))
-    pass_on(signal, info, context);
+  if (!touched_missing_page || !replace_lost_pages_at(info->si_addr)) pass_on(signal, info, context);
   errno = error;
 }
 
@@ -110,6 +114,7 @@ bool install_handler() noexcept {
 GuardedWindow* guard_window(void* data, std::size_t bytes) {
   [[maybe_unused]] static const bool installed = install_handler();
   GuardedWindow* const window = take_slot();
+  std::atomic_thread_fence(std::memory_order_release);  // whoever sees the new end sees that the old begin is gone
   window->lost_pages.store(false, std::memory_order_relaxed);
   window->end.store(reinterpret_cast<std::uintptr_t>(data) + bytes, std::memory_order_relaxed);
   window->begin.store(reinterpret_cast<std::uintptr_t>(data), std::memory_order_release);

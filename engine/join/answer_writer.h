@@ -4,6 +4,7 @@
 // Threads: one at a time. Errors: Error(kIo); Error(kCorrupt) for a damaged run; Error(kInterrupted).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ class AnswerWriter {
  public:
   AnswerWriter(const std::string& path, PreparedJob& job, const JobOptions& options);
 
-  // The rows that an earlier process finished, from their runs; stops when options.stop is set.
+  // The rows that an earlier process finished, from their runs; stops when *stop is set.
   void append_finished(const WorkFolder& folder, const Checkpoint& done, const std::atomic<bool>* stop);
   // The rows from the last one appended up to `end`, which are final and held.
   void append_rows(TopKState& state, std::uint64_t end);

@@ -7,6 +7,7 @@
 #include "engine/base/checked.h"
 #include "engine/join/arena.h"
 #include "engine/kernels/tile_kernel.h"
+#include "engine/plan/tile_plan.h"
 #include "engine/topk/candidate_key.h"
 #include "simtile/job.h"
 
@@ -49,7 +50,8 @@ std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kern
 }  // namespace
 
 double calibrate_flops_per_second(const JobPlan& plan, double seconds) {
-  if (plan.sparse) return 0.0;
+  const bool few_queries = !plan.self_join && plan.query_rows <= plan::kFewQueries;
+  if (plan.sparse || few_queries) return 0.0;
   const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
   std::atomic<std::uint64_t> scored{0};
   const auto start = Clock::now();

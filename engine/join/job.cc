@@ -1,4 +1,4 @@
-// The main job from end to end: open, plan, resume, run, merge, publish.
+// The main job from end to end: open, plan, resume, run, publish.
 //
 //   prepare()   opens the matrices and plans
 //   Run         owns the running job: state, pipeline, checkpoints
@@ -7,8 +7,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -43,7 +41,8 @@ class Run {
  private:
   void restore();
   void compute();
-  void write_answer(std::uint64_t end);
+  template <typename Write>
+  void writing(Write write);
   void write_finished_rows();
   void checkpoint();
   void put_by_quietly();
@@ -56,8 +55,8 @@ class Run {
   RssSampler sampler_;
   WorkFolder folder_;
   TopKState state_;
-  AnswerWriter answer_;
-  bool answer_failed_ = false;
+  std::optional<AnswerWriter> answer_;
+  bool writing_failed_ = false;
   Checkpoint done_;                 // what is on disk; rows_done of it are final
   std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
   std::size_t finished_synced_ = 0;
@@ -79,7 +78,7 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
       state_(budget_, prepared.shapes, prepared.plan,
              topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), *prepared.kernel,
              folder_),
-      answer_(output_path, prepared, options) {
+      answer_(std::in_place, output_path, prepared, options) {
   budget_.charge(prepared.shapes.fixed_bytes);
   const bool unit_norm = options.metric == Metric::kCosine;
   prepared.base->open_rows(budget_, unit_norm);
@@ -96,7 +95,7 @@ void Run::restore() {
   }
   done_ = std::move(*earlier);
   rows_resumed_ = done_.rows_done;
-  answer_.append_finished(folder_, done_, options_.stop);
+  answer_->append_finished(folder_, done_, options_.stop);
   state_.restore(done_.candidates, done_.rows_done);
 }
 
@@ -112,7 +111,7 @@ void Run::compute() {
                       sampler_.sample();
                       report_progress();
                     },
-                    [this](std::uint64_t end) { write_answer(end); }};
+                    [this](std::uint64_t end) { writing([&] { answer_->append_rows(state_, end); }); }};
   pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, state_, done_.rows_done);
   const auto checkpoint_due = [this] {
     if (options_.checkpoint_seconds <= 0.0) return true;
@@ -122,24 +121,28 @@ void Run::compute() {
   while (!pipeline_->at_end()) {
     pipeline_->run_segment(checkpoint_due);
     if (pipeline_->stopped()) {
-      checkpoint();
+      writing([&] { checkpoint(); });
       throw Error(ErrorCode::kInterrupted, "interrupted after " + std::to_string(done_.rows_done) + " of " +
                                                std::to_string(prepared_.shapes.query_rows) +
                                                " rows were put by; run the same command again to go on from there");
     }
-    if (!state_.is_resident()) {
-      write_finished_rows();
-      write_answer(pipeline_->rows_done());
-    }
-    if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
+    writing([&] {
+      if (!state_.is_resident()) {
+        write_finished_rows();
+        answer_->append_rows(state_, pipeline_->rows_done());
+      }
+      if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
+    });
   }
 }
 
-void Run::write_answer(std::uint64_t end) {
+// Remembers that it was writing that failed, and not the work.
+template <typename Write>
+void Run::writing(Write write) {
   try {
-    answer_.append_rows(state_, end);
+    write();
   } catch (const Error&) {
-    answer_failed_ = true;
+    writing_failed_ = true;
     throw;
   }
 }
@@ -181,8 +184,10 @@ void Run::checkpoint() {
   checkpoint_cost_seconds_ = seconds_since(start);
 }
 
-// A full disk under the output, say, must not cost the work: what is done is put by, if the work folder still can.
+// A full disk must not cost the work: what is done is put by, in the space that the unfinished answer gives back. Not
+// so when a tile failed as well: what it read may be in the state.
 void Run::put_by_quietly() {
+  if (!writing_failed_ || pipeline_->scoring_failed()) return;
   try {
     checkpoint();
   } catch (const Error&) {
@@ -208,10 +213,10 @@ JobReport Run::finish() {
   try {
     compute();
     merge_start = Clock::now();
-    answer_failed_ = true;  // unless finish() returns
-    report.output_xxh3 = answer_.finish();
+    writing([&] { report.output_xxh3 = answer_->finish(); });
   } catch (const Error&) {
-    if (answer_failed_) put_by_quietly();
+    answer_.reset();
+    put_by_quietly();
     throw;
   }
   folder_.remove();

@@ -107,7 +107,12 @@ void Pipeline::prefetch_after(plan::TileCursor cursor) const {
 void Pipeline::score(TileTask& task) {
   const auto start = Clock::now();
   Worker& worker = workers_[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
-  worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
+  try {
+    worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
+  } catch (...) {
+    scoring_failed_.store(true, std::memory_order_relaxed);
+    throw;
+  }
   task.window = {};
   worker.seconds += seconds_since(start);
 }

@@ -59,6 +59,8 @@ class Pipeline {
 
   bool at_end() const noexcept { return cursor_.at_end(); }
   bool stopped() const noexcept { return stopped_; }
+  // Whether a tile could not be scored: then the state may hold what a damaged file gave.
+  bool scoring_failed() const noexcept { return scoring_failed_.load(std::memory_order_relaxed); }
   std::uint64_t rows_done() const noexcept { return rows_done_; }
   PipelineStatistics statistics() const;
 
@@ -92,6 +94,7 @@ class Pipeline {
   std::size_t running_stripe_ = 0;
   bool segment_has_tiles_ = false;
   bool stopped_ = false;
+  std::atomic<bool> scoring_failed_{false};
   std::uint64_t rows_done_ = 0;
   PipelineStatistics statistics_;
 };

@@ -202,7 +202,7 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
     strip.base_panels = panels_.as<float>() + std::size_t{first_column} * shapes_.dims;
     strip.base_panel_count = panel_count - first_panel;
     strip.base_thresholds = base_thresholds_.as<float>() + first_column;
-    strip.base_offsets = base_offsets_.as<float>() + first_column;
+    if (by_product_) strip.base_offsets = base_offsets_.as<float>() + first_column;
     strip.first_pair = (static_cast<std::uint32_t>(row) << kQueryShift) + first_column;
     const std::uint64_t most = std::uint64_t{kernel_->query_width} * strip.base_panel_count * kernel_->base_width;
     if (!has_room_for(most)) {

@@ -72,8 +72,14 @@ void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t begin = (skip_ + offset) / kBlockBytes * kBlockBytes;
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
   mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-  section_->check_blocks(first_block_ + begin / kBlockBytes,
-                         {mapping_.data() + begin, static_cast<std::size_t>(end - begin)});
+  try {
+    section_->check_blocks(first_block_ + begin / kBlockBytes,
+                           {mapping_.data() + begin, static_cast<std::size_t>(end - begin)});
+  } catch (const Error&) {
+    // Zeros in the place of a lost page have no right hash either; close() knows the better reason.
+    if (mapping_.lost_pages()) close();
+    throw;
+  }
 }
 
 void Lease::close() {

@@ -55,7 +55,8 @@ class SparseRows {
     Lease norms_lease_;
   };
 
-  // The rows are loaded (Lease::load()). Throws Error(kCorrupt) for row starts that go backwards and columns that do not ascend or do not exist.
+  // The rows are loaded (Lease::load()). Throws Error(kCorrupt) for row starts that go backwards and columns that do
+  // not ascend or do not exist.
   Window window(std::uint64_t first_row, std::uint64_t rows);
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
   std::uint64_t leased_bytes() const noexcept {

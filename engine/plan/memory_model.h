@@ -14,7 +14,8 @@ inline constexpr std::uint64_t kSpillEntryBytes = 12;
 
 // Survivors that a worker collects before it takes locks to hand them on.
 std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept;
-// With few queries, base rows are loaded and scored so many at once: they should stay in the first-level cache, or near.
+// With few queries, base rows are loaded and scored so many at once: they should stay in the first-level cache, or
+// near.
 std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept;
 // One worker's buffers.
 std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;

@@ -28,8 +28,8 @@ void store(std::byte* row, std::size_t column, T value) noexcept {
   std::memcpy(row + column * sizeof(T), &value, sizeof(T));
 }
 
-// Shifted into place, a half is the float 2^112 times too small, subnormals included: the product is exact. Infinity and
-// NaN need all of the exponent's bits. Without branches, so that loops over it can be vectorised.
+// Shifted into place, a half is the float 2^112 times too small, subnormals included: the product is exact. Infinity
+// and NaN need all of the exponent's bits. Without branches, so that loops over it can be vectorised.
 inline float decoded_f16(std::uint16_t bits) noexcept {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   const std::uint32_t magnitude = bits & 0x7fffu;

@@ -95,7 +95,8 @@ JobPlan plan_job(const JobInput& input, const JobOptions& options);
 JobPlan plan_job_at_least(const JobInput& input, JobOptions options);
 
 // Floating-point operations a second that this machine reaches on the plan's kernel and shape, by running it for about
-// `seconds` on all of the plan's threads; 0 for sparse plans, whose work depends on which columns meet.
+// `seconds` on all of the plan's threads; 0 for sparse plans, whose work depends on which columns meet, and for
+// searches of few queries, which are bound by reading the base.
 double calibrate_flops_per_second(const JobPlan& plan, double seconds);
 
 // Runs or resumes the job and publishes a neighbours file at `output_path`.
