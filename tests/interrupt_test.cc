@@ -13,11 +13,20 @@ namespace {
 
 using testing::HasSubstr;
 
+// Jobs long enough to be caught in the middle, also where the sanitizers slow them down.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr const char* kBaseRows = "3000";
+constexpr const char* kQueryRows = "2000";
+#else
+constexpr const char* kBaseRows = "9000";
+constexpr const char* kQueryRows = "6000";
+#endif
+
 class Interrupt : public testing::Test {
  protected:
   Interrupt() {
-    generate(base_, "9000", "1");
-    generate(queries_, "6000", "2");
+    generate(base_, kBaseRows, "1");
+    generate(queries_, kQueryRows, "2");
   }
 
   static void generate(const std::string& path, const char* rows, const char* seed) {

@@ -1,4 +1,4 @@
-// The definition of a job's answer, in the plainest code: every pair, std::fma, a full sort. And small matrices to ask
+// The definition of a job's answer, in the plainest code: every pair, std::fma, a sort. And small matrices to ask
 // it about.
 #pragma once
 
@@ -112,10 +112,13 @@ inline Answer definition_answer(const TestMatrix& raw_base, const TestMatrix* ra
       if (min_score && (metric == Metric::kL2 ? score > *min_score : score < *min_score)) continue;
       found.push_back({b, score});
     }
-    std::stable_sort(found.begin(), found.end(), [&](const Neighbour& x, const Neighbour& y) {
-      return metric == Metric::kL2 ? x.score < y.score : x.score > y.score;
-    });
-    found.resize(std::min<std::size_t>(found.size(), top_k));
+    const std::size_t kept = std::min<std::size_t>(found.size(), top_k);
+    std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(kept), found.end(),
+                      [&](const Neighbour& x, const Neighbour& y) {
+                        if (x.score != y.score) return metric == Metric::kL2 ? x.score < y.score : x.score > y.score;
+                        return x.row < y.row;
+                      });
+    found.resize(kept);
   }
   return answer;
 }

@@ -25,7 +25,7 @@ constexpr std::uint64_t kPreferredStripeRows = 2048;
 constexpr std::uint64_t kLargestStripeRows = 16384;
 constexpr std::uint64_t kSmallestStripeRows = 64;
 // So many stripes, where there are rows enough, keep resumption fine-grained and the last tiles small.
-constexpr std::uint64_t kWantedStripes = 8;
+constexpr std::uint64_t kWantedStripes = 12;
 
 void check_shapes(const Shapes& shapes) {
   if (shapes.top_k == 0) throw Error(ErrorCode::kInvalidArgument, "top-k is 0; ask for at least one neighbour");
