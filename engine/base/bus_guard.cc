@@ -63,10 +63,9 @@ GuardedWindow* take_slot() {
 bool replace_lost_pages(GuardedWindow& window, void* fault) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(fault);
   const std::uintptr_t begin = window.begin.load(std::memory_order_acquire);
-  const std::uintptr_t end = window.end.load(std::memory_order_relaxed);
+  const std::uintptr_t end = window.end.load(std::memory_order_acquire);
   if (begin <= kReserved || address < begin || address >= end) return false;
   // A slot that has changed hands meanwhile could show one window's begin and another's end.
-  std::atomic_thread_fence(std::memory_order_acquire);
   if (window.begin.load(std::memory_order_relaxed) != begin) return false;
   std::byte* const page = static_cast<std::byte*>(fault) - address % kPageBytes;
   const std::size_t bytes = round_up(end, kPageBytes) - (address - address % kPageBytes);
@@ -114,9 +113,9 @@ bool install_handler() noexcept {
 GuardedWindow* guard_window(void* data, std::size_t bytes) {
   [[maybe_unused]] static const bool installed = install_handler();
   GuardedWindow* const window = take_slot();
-  std::atomic_thread_fence(std::memory_order_release);  // whoever sees the new end sees that the old begin is gone
   window->lost_pages.store(false, std::memory_order_relaxed);
-  window->end.store(reinterpret_cast<std::uintptr_t>(data) + bytes, std::memory_order_relaxed);
+  // Whoever sees the new end sees that the old begin is gone.
+  window->end.store(reinterpret_cast<std::uintptr_t>(data) + bytes, std::memory_order_release);
   window->begin.store(reinterpret_cast<std::uintptr_t>(data), std::memory_order_release);
   return window;
 }
