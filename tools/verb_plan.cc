@@ -34,7 +34,8 @@ JobInput input_of(std::vector<std::string> words) {
 Fact number(const std::string& key, double value, const std::string& text) { return {key, value, text}; }
 
 std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
-  const double seconds = flops_per_second > 0.0 ? plan.flops / flops_per_second : 0.0;
+  const bool is_estimated = flops_per_second > 0.0;
+  const double seconds = is_estimated ? plan.flops / flops_per_second : 0.0;
   return {fact("command", plan.self_join ? "join" : "search"),
           fact("query_rows", plan.query_rows),
           fact("base_rows", plan.base_rows),
@@ -58,8 +59,11 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           size("bytes_read", plan.bytes_read),
           size("bytes_spilled", plan.bytes_spilled),
           size("output_bytes", plan.output_bytes),
-          number("flops_per_second", flops_per_second, fmt::format("{:.1f} GFLOP/s here, now", flops_per_second / 1e9)),
-          number("estimated_seconds", seconds, fmt::format("{} ({:.3g} s)", format_duration(seconds), seconds))};
+          number("flops_per_second", flops_per_second,
+                 is_estimated ? fmt::format("{:.1f} GFLOP/s here, now", flops_per_second / 1e9) : "not measured"),
+          number("estimated_seconds", seconds,
+                 is_estimated ? fmt::format("{} ({:.3g} s)", format_duration(seconds), seconds)
+                              : "not estimated: arithmetic is not what such a job waits for")};
 }
 
 }  // namespace
