@@ -108,19 +108,21 @@ class Allocation : public testing::TestWithParam<std::uint32_t> {
     options_.threads = GetParam();
     options_.checkpoint_seconds = 1000.0;
     options_.budget_bytes = 1024 * kMiB;
+    options_.screen = ScreenUse::kOff;
   }
 
-  Growth run(const JobInput& input, bool spills) {
+  Growth run(const JobInput& input, bool spills, std::uint64_t least_tiles = 200) {
     const JobPlan plan = plan_job(input, options_);
     EXPECT_EQ(plan.spills, spills);
     std::vector<TileMark> marks;
-    marks.reserve(plan.tiles_total);
+    marks.reserve(4 *
+                  plan.tiles_total);  // the process may have grown since, and the job then has more and smaller tiles
     options_.progress = [&](const JobProgress& progress) {
       marks.push_back({progress.rows_done, g_allocations.load(std::memory_order_relaxed)});
     };
-    run_job(input, folder_ / "out.knn", options_);
-    EXPECT_EQ(marks.size(), plan.tiles_total) << "progress is no longer told of each tile";
-    EXPECT_GE(marks.size(), 200u) << "too few tiles to tell anything";
+    const JobReport report = run_job(input, folder_ / "out.knn", options_);
+    EXPECT_EQ(marks.size(), report.plan.tiles_total) << "progress is no longer told of each tile";
+    EXPECT_GE(marks.size(), least_tiles) << "too few tiles to tell anything";
     const Growth growth = growth_once_warm(marks);
     RecordProperty("tiles_once_warm", std::to_string(growth.tiles));
     RecordProperty("stripes_once_warm", std::to_string(growth.stripes));
@@ -149,6 +151,13 @@ TEST(AllocationCounter, SeesNewAndMalloc) {
 }
 
 TEST_P(Allocation, NoneForEachTileOfAJoinInMemory) { expect_none_for_each_tile(run({base_, ""}, false)); }
+
+TEST_P(Allocation, NoneForEachTileOfAScreenedJoin) {
+  write_matrix(folder_ / "narrow.emb", random_matrix(24000, 64, 3));
+  options_.screen = ScreenUse::kOn;
+  options_.top_k = 10;
+  expect_none_for_each_tile(run({folder_ / "narrow.emb", ""}, false, 60));
+}
 
 TEST_P(Allocation, NoneForEachTileOfASearch) { expect_none_for_each_tile(run({base_, queries_}, false)); }
 

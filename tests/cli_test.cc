@@ -63,7 +63,8 @@ class Cli : public testing::Test {
 TEST_F(Cli, VersionAndHelp) {
   EXPECT_THAT(expect_success(run_tool({"--version"})).out, ContainsRegex("^simtile [0-9]+\\.[0-9]+\\.[0-9]+\n$"));
   const std::string help = expect_success(run_tool({"--help"})).out;
-  for (const char* verb : {"import", "generate", "info", "verify", "plan", "join", "search", "neighbors", "export"}) {
+  for (const char* verb :
+       {"import", "generate", "info", "verify", "screen", "plan", "join", "search", "neighbors", "export"}) {
     EXPECT_THAT(help, HasSubstr(verb));
     const std::string verb_help = expect_success(run_tool({verb, "--help"})).out;
     EXPECT_THAT(verb_help, HasSubstr("Usage: simtile " + std::string(verb)));

@@ -10,9 +10,11 @@
 #include <functional>
 #include <utility>
 
+#include "engine/screen/screen_rows.h"
 #include "engine/storage/neighbours_file.h"
 #include "simtile/matrix.h"
 #include "simtile/neighbours.h"
+#include "simtile/screen.h"
 #include "simtile/verify.h"
 #include "tests/test_files.h"
 
@@ -46,6 +48,24 @@ void use_neighbours(const std::string& path) {
   }
 }
 
+// Takes a screen's directions and every row of it.
+void use_screen(const std::string& path) {
+  PageBudget budget(std::uint64_t{1} << 30);
+  screen::ScreenRows screen(path, budget);
+  screen.load_basis(budget);
+  screen::ScreenRows::Window window = screen.window(0, screen.body().rows);
+  window.load(0, screen.body().rows);
+  window.close();
+}
+
+void write_screen(const TempFolder& folder, const std::string& path) {
+  tests::write_dense(folder / "m.emb", 64, 32, ElementType::kU8, IdKind::kNone);
+  ScreenOptions options;
+  options.output_path = path;
+  options.budget_bytes = std::uint64_t{1} << 30;
+  build_screen(folder / "m.emb", options);
+}
+
 struct Sample {
   std::string name;
   std::function<void(const TempFolder&, const std::string& path)> make;
@@ -71,7 +91,8 @@ const std::vector<Sample>& samples() {
          tests::write_dense(folder / "b.emb", 6, 3, ElementType::kF32, IdKind::kU64);
          tests::write_neighbours(path, folder / "q.emb", folder / "b.emb", 2);
        },
-       use_neighbours}};
+       use_neighbours},
+      {"screen", write_screen, use_screen}};
   return all;
 }
 
@@ -163,7 +184,8 @@ TEST_P(HostileFile, FlippedBitsOfWhatIsReadAreFoundOnReading) {
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     const auto kind = static_cast<SectionKind>(header.sections[i].kind);
     // Norms matter to scores alone, and base ids are never looked up.
-    if (kind == SectionKind::kRowNorms || kind == SectionKind::kBaseIdIndex) continue;
+    const bool is_screen = GetParam().name == "screen";
+    if ((kind == SectionKind::kRowNorms && !is_screen) || kind == SectionKind::kBaseIdIndex) continue;
     SCOPED_TRACE(storage::section_name(kind));
     const FlippedBit flipped(path_, header.sections[i].offset, 6);
     EXPECT_THAT(expect_error(ErrorCode::kCorrupt, [&] { GetParam().use(path_); }),
@@ -323,6 +345,32 @@ TEST(HostileMatrix, ForgedCsrFieldsAreRefused) {
        {"no values", [](auto& h, auto&) { h.sections[0].kind = 99; }},
        {"no columns", [](auto& h, auto&) { h.sections[1].kind = 99; }},
        {"no row starts", [](auto& h, auto&) { h.sections[2].kind = 99; }}});
+}
+
+TEST(HostileScreen, ForgedFieldsAreRefused) {
+  const TempFolder folder;
+  write_screen(folder, folder / "s.screen");
+  expect_forgeries_refused<storage::ScreenBody>(
+      folder / "s.screen", use_screen,
+      {{"no rows", [](auto&, auto& b) { b.rows = 0; }},
+       {"one row more", [](auto&, auto& b) { b.rows += 1; }},
+       {"rows that wrap to the honest size", [](auto&, auto& b) { b.rows += bit(60); }},
+       {"no coordinates", [](auto&, auto& b) { b.prefix_dims = 0; }},
+       {"coordinates between steps", [](auto&, auto& b) { b.prefix_dims -= 1; }},
+       {"fewer coordinates", [](auto&, auto& b) { b.prefix_dims -= 16; }},
+       {"more coordinates than columns", [](auto&, auto& b) { b.prefix_dims += 16; }},
+       {"more columns", [](auto&, auto& b) { b.columns += 1; }},
+       {"columns beyond 32 bits", [](auto&, auto& b) { b.columns += bit(32); }},
+       {"a negative error", [](auto&, auto& b) { b.basis_error = -1e-9; }},
+       {"directions that are not orthonormal at all", [](auto&, auto& b) { b.basis_error = 1.5; }},
+       {"no error", [](auto&, auto& b) { b.basis_error = std::nan(""); }},
+       {"no norm", [](auto&, auto& b) { b.largest_norm = std::nan(""); }},
+       {"an endless norm", [](auto&, auto& b) { b.largest_norm = INFINITY; }},
+       {"norms the wrong way round", [](auto&, auto& b) { b.smallest_norm = b.largest_norm * 2; }},
+       {"no prefixes", [](auto& h, auto&) { h.sections[0].kind = 99; }},
+       {"no residual norms", [](auto& h, auto&) { h.sections[1].kind = 99; }},
+       {"no row norms", [](auto& h, auto&) { h.sections[2].kind = 99; }},
+       {"no directions", [](auto& h, auto&) { h.sections[3].kind = 99; }}});
 }
 
 TEST(HostileNeighbours, ForgedSelfJoinFieldsAreRefused) {

@@ -86,7 +86,8 @@ TEST(JobDeterminism, BudgetThreadsAndKernelsDoNotChangeTheBytes) {
   }
 }
 
-// Runs until about `fraction` of the job is done, then stops it.
+// Runs until about `fraction` of the job is done, then stops it. More tiles must be left then than the pipeline holds,
+// or it may be through before it looks.
 void run_and_stop(const JobInput& input, const std::string& output, JobOptions options, double fraction) {
   std::atomic<bool> stop{false};
   options.stop = &stop;
@@ -111,12 +112,12 @@ TEST(JobResume, StoppedJobsGoOnUnderAnyBudgetAndEndInTheSameBytes) {
          {std::pair{false, false}, {false, true}, {true, false}, {true, true}}) {
       const auto options = [&](bool small) { return options_for(small ? small_budget(input) : kLargeBudget); };
       std::filesystem::remove(out);
-      run_and_stop(input, out, options(first_is_small), 0.3);
+      run_and_stop(input, out, options(first_is_small), 0.2);
       EXPECT_FALSE(std::filesystem::exists(out));
-      run_and_stop(input, out, options(second_is_small), 0.6);
+      run_and_stop(input, out, options(second_is_small), 0.45);
       const JobReport report = run_job(input, out, options(second_is_small));
       EXPECT_GT(report.tiles_resumed, 0u);
-      EXPECT_LT(report.pairs_scored, report.plan.pairs_scored / 2);
+      EXPECT_LE(report.pairs_scored * 10, report.plan.pairs_scored * 6);
       EXPECT_EQ(read_bytes(out), expected) << first_is_small << second_is_small;
       EXPECT_FALSE(std::filesystem::exists(out + ".work"));
     }
@@ -191,7 +192,7 @@ TEST(JobResume, DamagedRunsAndJournalsAreRefused) {
   options.top_k = 5;
   run_job(input, out, options);
   const std::string expected = read_bytes(out);
-  run_and_stop(input, out, options, 0.6);
+  run_and_stop(input, out, options, 0.5);
   const std::string kept = fixture.folder / "kept.work";
   std::filesystem::copy(out + ".work", kept);
   int refused = 0;
@@ -271,9 +272,9 @@ TEST(JobResume, AnAnswerThatCannotBeWrittenLosesNoWork) {
 
 TEST(JobResume, TwoJobsOnOneFolderAreRefusedWithTheFirstsProcess) {
   const Fixture fixture;
-  const join::WorkFolder first(fixture.folder / "work", 1);
+  const join::WorkFolder first(fixture.folder / "work", {1, kRows, kRows});
   try {
-    const join::WorkFolder second(fixture.folder / "work", 1);
+    const join::WorkFolder second(fixture.folder / "work", {1, kRows, kRows});
     FAIL() << "the folder was locked twice";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);

@@ -114,6 +114,19 @@ void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_ro
     }
   EXPECT_EQ(by_pair(survivors.for_queries), expected_for_queries) << query_rows << " x " << base_rows << " x " << dims;
   EXPECT_EQ(by_pair(survivors.for_bases), expected_for_bases) << query_rows << " x " << base_rows << " x " << dims;
+  if (l2) return;
+
+  survivors.for_queries.count = 0;
+  kernel.screen_inner_product(strip, survivors.for_queries);
+  expected_for_queries.merge(expected_for_bases);
+  EXPECT_EQ(by_pair(survivors.for_queries), expected_for_queries) << query_rows << " x " << base_rows << " x " << dims;
+  const std::size_t stride = padded + 3;
+  std::vector<float> stored(kernel.query_width * stride, kNan);
+  kernel.store_inner_products(strip, stored.data(), stride);
+  for (std::uint32_t q = 0; q < query_rows; ++q)
+    for (std::uint32_t b = 0; b < base_rows; ++b)
+      EXPECT_EQ(stored[q * stride + b],
+                tests::definition_score(Metric::kInnerProduct, queries.row(q), bases.row(b), dims));
 }
 
 TEST_P(TileKernelTest, ScoresAreTheDefinitionsOverAllEdges) {
@@ -143,10 +156,37 @@ TEST_P(TileKernelTest, PairsOutOfPanelsScoreByTheDefinition) {
       for (std::uint32_t& pair : pairs)
         pair = static_cast<std::uint32_t>((random() % queries.rows) << kQueryShift | random() % bases.rows);
       std::vector<float> scores(count);
-      kernel().squared_l2_of_pairs(query_panels.data(), base_panels.data(), dims, pairs.data(), count, scores.data());
+      kernel().squared_l2_of_panel_pairs(query_panels.data(), base_panels.data(), dims, pairs.data(), count,
+                                         scores.data());
       for (std::uint32_t i = 0; i < count; ++i)
         EXPECT_EQ(scores[i], tests::definition_score(Metric::kL2, queries.row(pairs[i] >> kQueryShift),
                                                      bases.row(pairs[i] & 0xffff), dims));
+    }
+  }
+}
+
+TEST_P(TileKernelTest, PairsOutOfRowsScoreByTheDefinition) {
+  for (const std::uint32_t dims : {1u, 15u, 16u, 33u, 64u, 150u}) {
+    const tests::TestMatrix queries = tests::random_matrix(21, dims, 1);
+    const tests::TestMatrix bases = tests::random_matrix(40, dims, 2);
+    const std::vector<float> factors = tests::random_matrix(40, 1, 3).values;
+    std::mt19937 random(3);
+    for (const std::uint32_t count : {1u, 7u, 8u, 9u, 50u}) {
+      std::vector<std::uint32_t> pairs(count);
+      for (std::uint32_t& pair : pairs)
+        pair = static_cast<std::uint32_t>((random() % queries.rows) << kQueryShift | random() % bases.rows);
+      std::vector<float> products(count), distances(count), sums(count, 2.0f);
+      kernel().inner_product_of_row_pairs(queries.row(0), bases.row(0), dims, pairs.data(), count, products.data());
+      kernel().squared_l2_of_row_pairs(queries.row(0), bases.row(0), dims, pairs.data(), count, distances.data());
+      kernel().add_pair_products({queries.row(0), bases.row(0), factors.data(), dims, dims, dims}, pairs.data(), count,
+                                 sums.data());
+      for (std::uint32_t i = 0; i < count; ++i) {
+        const float* query = queries.row(pairs[i] >> kQueryShift);
+        const std::uint32_t b = pairs[i] & 0xffff;
+        EXPECT_EQ(products[i], tests::definition_score(Metric::kInnerProduct, query, bases.row(b), dims));
+        EXPECT_EQ(distances[i], tests::definition_score(Metric::kL2, query, bases.row(b), dims));
+        EXPECT_NEAR(sums[i], 2.0f + factors[b] * products[i], 1e-3f);  // in any order
+      }
     }
   }
 }
@@ -198,6 +238,10 @@ TEST_P(TileKernelTest, L2ByTheProductComparesWithSums) {
     }
   EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
   EXPECT_EQ(by_pair(survivors.for_bases), for_bases);
+  survivors.for_queries.count = 0;
+  kernel().screen_squared_l2(strip, survivors.for_queries);
+  for_queries.merge(for_bases);
+  EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
 }
 
 // Rows where they lie against every query, with thresholds that let about a third of the pairs through.

@@ -34,6 +34,11 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
              "Instruction set of the kernels: auto, scalar, avx2 or avx512 (default: auto, the widest there is); it "
              "never changes the answer",
              [&options](const std::string& word) { options.isa = parse_isa(word); });
+  add_parsed(
+      app, "--screen", "USE",
+      "Look at cheap upper bounds first and score only the pairs that they leave: auto, on or off (default: auto, "
+      "where a sample says that it pays); it never changes the answer",
+      [&options](const std::string& word) { options.screen = parse_screen_use(word); });
   app.add_option("--work-dir", options.work_dir,
                  "Folder for what is spilled and for the journal (default: the output's name and .work)")
       ->type_name("DIR");

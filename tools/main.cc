@@ -19,6 +19,7 @@ constexpr Verb kVerbs[] = {
     {"generate", "Make a synthetic matrix file, the same from the same options", declare_generate},
     {"info", "Say what a matrix or neighbours file holds", declare_info},
     {"verify", "Read a whole file and check every checksum", declare_verify},
+    {"screen", "Make a matrix's screen file: bounds that let joins and searches skip work", declare_screen},
     {"plan", "Say what a join or search would do and need; do no work", declare_plan},
     {"join", "Find every row's most similar rows in the same matrix", declare_join},
     {"search", "Find every query row's most similar rows in another matrix", declare_search},

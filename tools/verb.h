@@ -20,6 +20,7 @@ Action declare_import(CLI::App& app);
 Action declare_generate(CLI::App& app);
 Action declare_info(CLI::App& app);
 Action declare_verify(CLI::App& app);
+Action declare_screen(CLI::App& app);
 Action declare_plan(CLI::App& app);
 Action declare_join(CLI::App& app);
 Action declare_search(CLI::App& app);

@@ -1,8 +1,9 @@
-// `simtile info`: what a matrix or neighbours file says about itself.
+// `simtile info`: what a simtile file says about itself.
 #include <memory>
 
 #include "simtile/matrix.h"
 #include "simtile/neighbours.h"
+#include "simtile/screen.h"
 #include "simtile/verify.h"
 #include "tools/describe.h"
 #include "tools/options.h"
@@ -51,6 +52,27 @@ std::vector<Fact> describe_neighbours(const std::string& path) {
           fact("identity", format_hash(info.identity))};
 }
 
+std::vector<Fact> describe_screen(const std::string& path) {
+  const ScreenInfo info = read_screen_info(path);
+  return {fact("path", path),
+          fact("kind", "screen"),
+          fact("rows", info.rows),
+          fact("columns", info.columns),
+          fact("prefix_dims", info.prefix_dims),
+          fact("matrix_identity", format_hash(info.matrix_identity)),
+          size("file_bytes", info.file_bytes),
+          fact("identity", format_hash(info.identity))};
+}
+
+std::vector<Fact> describe(const std::string& path) {
+  switch (identify_file(path)) {
+    case FileKind::kMatrix: return describe_matrix(path);
+    case FileKind::kNeighbours: return describe_neighbours(path);
+    case FileKind::kScreen: return describe_screen(path);
+  }
+  return {};
+}
+
 }  // namespace
 
 Action declare_info(CLI::App& app) {
@@ -60,16 +82,14 @@ Action declare_info(CLI::App& app) {
     Resources resources;
   };
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("file", arguments->path, "A matrix file (.emb) or neighbours file (.knn)")
+  app.add_option("file", arguments->path, "A matrix file (.emb), neighbours file (.knn) or screen file")
       ->required()
       ->type_name("FILE");
   app.add_flag("--json", arguments->json, "Print one JSON object");
   add_resources(app, &arguments->resources);
   return [arguments] {
     check_streaming_budget(arguments->resources);
-    const std::vector<Fact> facts = identify_file(arguments->path) == FileKind::kMatrix
-                                        ? describe_matrix(arguments->path)
-                                        : describe_neighbours(arguments->path);
+    const std::vector<Fact> facts = describe(arguments->path);
     print(arguments->json ? to_json(facts) : to_table(facts));
   };
 }

@@ -32,10 +32,11 @@ JobInput input_of(std::vector<std::string> words) {
 }
 
 Fact number(const std::string& key, double value, const std::string& text) { return {key, value, text}; }
+Fact share(const std::string& key, double value) { return number(key, value, fmt::format("{:.3g}%", 100.0 * value)); }
 
 std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
   const bool is_estimated = flops_per_second > 0.0;
-  const double seconds = is_estimated ? plan.flops / flops_per_second : 0.0;
+  const double seconds = is_estimated ? plan.flops * plan.screen_cost / flops_per_second : 0.0;
   return {fact("command", plan.self_join ? "join" : "search"),
           fact("query_rows", plan.query_rows),
           fact("base_rows", plan.base_rows),
@@ -56,6 +57,12 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           fact("pairs_total", plan.pairs_total),
           fact("pairs_scored", plan.pairs_scored),
           number("flops", plan.flops, fmt::format("{:.4g} GFLOP", plan.flops / 1e9)),
+          yes_or_no("screened", plan.screened),
+          fact("screen_first_dims", plan.screen_first_dims),
+          fact("screen_next_dims", plan.screen_next_dims),
+          share("screen_left_first", plan.screen_left_first),
+          share("screen_left_next", plan.screen_left_next),
+          share("screen_cost", plan.screen_cost),
           size("bytes_read", plan.bytes_read),
           size("bytes_spilled", plan.bytes_spilled),
           size("output_bytes", plan.output_bytes),

@@ -17,16 +17,15 @@ Action declare_verify(CLI::App& app) {
     Resources resources;
   };
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("file", arguments->path, "A matrix file (.emb) or neighbours file (.knn)")
+  app.add_option("file", arguments->path, "A matrix file (.emb), neighbours file (.knn) or screen file")
       ->required()
       ->type_name("FILE");
   add_resources(app, &arguments->resources);
   return [arguments] {
     check_streaming_budget(arguments->resources);
     const VerifySummary summary = verify_file(arguments->path);
-    print_line(fmt::format("OK {}: {} file, {} blocks, {} bytes ({})", arguments->path,
-                           summary.kind == FileKind::kMatrix ? "matrix" : "neighbours", summary.blocks, summary.bytes,
-                           format_byte_size(summary.bytes)));
+    print_line(fmt::format("OK {}: {} file, {} blocks, {} bytes ({})", arguments->path, to_string(summary.kind),
+                           summary.blocks, summary.bytes, format_byte_size(summary.bytes)));
   };
 }
 

@@ -1,5 +1,6 @@
 #include "engine/base/os.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "simtile/error.h"
 
@@ -52,6 +54,28 @@ int open_or_fail(const std::string& path, int flags, const char* what) {
   return fd;
 }
 
+struct CloseFolder {
+  void operator()(DIR* folder) const noexcept { ::closedir(folder); }
+};
+
+// False when there is nothing of that name.
+bool inspect(const std::string& path, int flags, struct stat* status) {
+  const auto result =
+      retry(Call::kInspect, path, [&](std::size_t) { return ::fstatat(AT_FDCWD, path.c_str(), status, flags); });
+  if (result != 0 && errno != ENOENT && errno != ENOTDIR) fail("inspect", path, errno);
+  return result == 0;
+}
+
+File::Identity identity_in(const struct stat& status) {
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+          status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+std::string folder_of(const std::string& path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
 std::string at_offset(std::uint64_t offset) { return "at offset " + std::to_string(offset); }
 
 }  // namespace
@@ -81,6 +105,22 @@ File File::create(const std::string& path) {
   return File(open_or_fail(path, O_RDWR | O_CREAT | O_TRUNC, "create"), path);
 }
 
+File File::create_unnamed(const std::string& beside_path) {
+  const std::string folder = folder_of(beside_path);
+  const int fd = static_cast<int>(retry(Call::kOpen, beside_path, [&](std::size_t) {
+    return ::open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
+  }));
+  if (fd >= 0) return File(fd, beside_path);
+  // The file system has no such files, or the kernel does not know the flag.
+  if (errno != EOPNOTSUPP && errno != EISDIR) fail("create a file beside", beside_path, errno);
+  static std::atomic<unsigned> serial{0};
+  const std::string name =
+      beside_path + ".spool-" + std::to_string(::getpid()) + "-" + std::to_string(serial.fetch_add(1));
+  File file = create(name);
+  remove_file(name);
+  return file;
+}
+
 File File::adopt(int fd, std::string name) { return File(fd, std::move(name)); }
 
 void File::close() noexcept {
@@ -91,9 +131,9 @@ std::uint64_t File::size() const { return identity().bytes; }
 
 File::Identity File::identity() const {
   struct stat status {};
-  if (::fstat(fd_, &status) != 0) fail("inspect", path_, errno);
-  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
-          status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+  if (retry(Call::kInspect, path_, [&](std::size_t) { return ::fstat(fd_, &status); }) != 0)
+    fail("inspect", path_, errno);
+  return identity_in(status);
 }
 
 std::size_t File::read_at(std::span<std::byte> buffer, std::uint64_t offset) const {
@@ -162,7 +202,7 @@ void File::start_writing_back(std::uint64_t offset, std::uint64_t bytes) const n
 }
 
 bool File::try_lock() const {
-  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return true;
+  if (retry(Call::kLock, path_, [&](std::size_t) { return ::flock(fd_, LOCK_EX | LOCK_NB); }) == 0) return true;
   if (errno == EWOULDBLOCK) return false;
   fail("lock", path_, errno);
 }
@@ -219,24 +259,55 @@ void Mapping::reset() noexcept {
   bytes_ = 0;
 }
 
+std::optional<File::Identity> identity_of(const std::string& path) {
+  struct stat status {};
+  if (!inspect(path, 0, &status)) return std::nullopt;
+  return identity_in(status);
+}
+
 bool exists(const std::string& path) {
   struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0;
+  return inspect(path, AT_SYMLINK_NOFOLLOW, &status);
 }
 
 bool is_directory(const std::string& path) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  return inspect(path, 0, &status) && S_ISDIR(status.st_mode);
 }
 
 bool is_special_file(const std::string& path) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+  return inspect(path, 0, &status) && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
-void make_directory(const std::string& path) {
+std::vector<std::string> list_folder(const std::string& path) {
+  const int fd = open_or_fail(path, O_RDONLY | O_DIRECTORY, "open");
+  const std::unique_ptr<DIR, CloseFolder> folder(::fdopendir(fd));
+  if (!folder) {
+    ::close(fd);
+    fail("list", path, ENOMEM);
+  }
+  std::vector<std::string> names;
+  for (;;) {
+    const dirent* entry = nullptr;
+    const auto result = retry(Call::kList, path, [&](std::size_t) {
+      errno = 0;
+      entry = ::readdir(folder.get());
+      return entry == nullptr && errno != 0 ? -1 : 0;
+    });
+    if (result != 0) fail("list", path, errno);
+    if (entry == nullptr) return names;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+}
+
+bool make_directory(const std::string& path) {
   const auto result = retry(Call::kMakeDirectory, path, [&](std::size_t) { return ::mkdir(path.c_str(), 0777); });
-  if (result != 0 && !(errno == EEXIST && is_directory(path))) fail("make the folder", path, errno);
+  if (result == 0) return true;
+  const int error = errno;
+  if (error != EEXIST || !is_directory(path)) fail("make the folder", path, error);
+  return false;
 }
 
 void rename_over(const std::string& from, const std::string& to) {
@@ -245,8 +316,7 @@ void rename_over(const std::string& from, const std::string& to) {
 }
 
 void sync_folder_of(const std::string& path) {
-  std::string folder = std::filesystem::path(path).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const std::string folder = folder_of(path);
   const File file = File::adopt(open_or_fail(folder, O_RDONLY | O_DIRECTORY, "open"), folder);
   if (retry(Call::kSync, folder, [&](std::size_t) { return ::fsync(file.fd()); }) != 0) fail("sync", folder, errno);
 }

@@ -9,9 +9,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/base/bus_guard.h"
 
@@ -20,7 +22,20 @@ namespace simtile::os {
 inline constexpr std::uint64_t kPageBytes = 4096;
 
 // The calls that can be made to fail.
-enum class Call { kOpen, kRead, kWrite, kSync, kTruncate, kRename, kMap, kUnlink, kMakeDirectory };
+enum class Call {
+  kOpen,
+  kInspect,
+  kLock,
+  kRead,
+  kWrite,
+  kSync,
+  kTruncate,
+  kRename,
+  kMap,
+  kUnlink,
+  kMakeDirectory,
+  kList
+};
 
 // What a hook decides for one call: proceed, fail with `error` (an errno value), or move only `max_bytes`.
 struct Fault {
@@ -45,6 +60,8 @@ class File {
   static File open_for_writing(const std::string& path);
   // Creates or empties the file.
   static File create(const std::string& path);
+  // Creates a file in the folder of `beside_path` that has no name: nothing is left of it however the process ends.
+  static File create_unnamed(const std::string& beside_path);
   // Opens a descriptor that the caller hands over, for example standard input.
   static File adopt(int fd, std::string name);
 
@@ -117,12 +134,17 @@ class Mapping {
   GuardedWindow* guard_ = nullptr;
 };
 
+// What a path names now; nothing when it names nothing. Like the questions below it throws when the system cannot tell:
+// a file that could not be asked about is not a missing one.
+std::optional<File::Identity> identity_of(const std::string& path);
 bool exists(const std::string& path);
 bool is_directory(const std::string& path);
 // A device, pipe or socket: something that a rename must not replace.
 bool is_special_file(const std::string& path);
-// Makes one directory; fine if it is there already.
-void make_directory(const std::string& path);
+// The names in a folder, in no order, without "." and "..".
+std::vector<std::string> list_folder(const std::string& path);
+// Makes one directory; false when it is there already.
+bool make_directory(const std::string& path);
 void rename_over(const std::string& from, const std::string& to);
 // Makes a rename or a removal in the path's folder durable.
 void sync_folder_of(const std::string& path);

@@ -20,6 +20,8 @@ constexpr Words<ElementType, 5> kElementTypes{{{ElementType::kF32, "f32"},
 constexpr Words<Metric, 3> kMetrics{{{Metric::kCosine, "cosine"}, {Metric::kInnerProduct, "ip"}, {Metric::kL2, "l2"}}};
 constexpr Words<Isa, 4> kIsas{
     {{Isa::kAuto, "auto"}, {Isa::kScalar, "scalar"}, {Isa::kAvx2, "avx2"}, {Isa::kAvx512, "avx512"}}};
+constexpr Words<ScreenUse, 3> kScreenUses{
+    {{ScreenUse::kAuto, "auto"}, {ScreenUse::kOn, "on"}, {ScreenUse::kOff, "off"}}};
 
 template <typename Enum, std::size_t N>
 std::string_view word_of(const Words<Enum, N>& words, Enum value) noexcept {
@@ -54,9 +56,12 @@ std::size_t element_bytes(ElementType type) noexcept {
 std::string_view to_string(ElementType type) noexcept { return word_of(kElementTypes, type); }
 std::string_view to_string(Metric metric) noexcept { return word_of(kMetrics, metric); }
 std::string_view to_string(Isa isa) noexcept { return word_of(kIsas, isa); }
+std::string_view to_string(ScreenUse use) noexcept { return word_of(kScreenUses, use); }
 
 ElementType parse_element_type(std::string_view word) { return parse(kElementTypes, word, "an element type"); }
 Metric parse_metric(std::string_view word) { return parse(kMetrics, word, "a metric"); }
 Isa parse_isa(std::string_view word) { return parse(kIsas, word, "an instruction set"); }
+
+ScreenUse parse_screen_use(std::string_view word) { return parse(kScreenUses, word, "a use of the screen"); }
 
 }  // namespace simtile

@@ -18,8 +18,10 @@ void AnswerWriter::end_row() {
 }
 
 void AnswerWriter::append_finished(const WorkFolder& folder, const Checkpoint& done, const std::atomic<bool>* stop) {
+  RunScope scope = folder.scope();
+  scope.rows = done.rows_done;
   for (const RunInfo& run : done.finished)
-    for (RunReader reader(folder.path(), run, folder.job_identity()); !reader.at_end(); reader.advance()) {
+    for (RunReader reader(folder.path(), run, scope); !reader.at_end(); reader.advance()) {
       while (rows_ < reader.entry().row) {
         if (stop != nullptr && stop->load(std::memory_order_relaxed))
           throw Error(ErrorCode::kInterrupted,

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <vector>
 
+#include "engine/base/arena.h"
 #include "engine/base/checked.h"
-#include "engine/join/arena.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/plan/tile_plan.h"
 #include "engine/topk/candidate_key.h"
@@ -56,8 +56,7 @@ double calibrate_flops_per_second(const JobPlan& plan, double seconds) {
   std::atomic<std::uint64_t> scored{0};
   const auto start = Clock::now();
   const auto end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  join::parallel_for_each(plan.threads, 0, plan.threads, 1,
-                          [&](std::uint64_t) { scored += score_until(end, plan, kernel); });
+  parallel_for_each(plan.threads, 0, plan.threads, 1, [&](std::uint64_t) { scored += score_until(end, plan, kernel); });
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   return 2.0 * static_cast<double>(scored.load()) * static_cast<double>(plan.dims) / elapsed;
 }

@@ -10,12 +10,14 @@
 #include <memory>
 #include <thread>
 
+#include "engine/base/arena.h"
 #include "engine/join/answer_writer.h"
-#include "engine/join/arena.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
 #include "engine/join/prepared_job.h"
 #include "engine/join/rss_sampler.h"
+#include "engine/join/screen_setup.h"
+#include "engine/join/seed_bounds.h"
 #include "engine/join/topk_state.h"
 #include "engine/memory/process_memory.h"
 #include "simtile/error.h"
@@ -32,6 +34,17 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 constexpr double kCheckpointShare = 0.04;
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
+
+// A screened job's are those of its stages.
+double flops_done(const plan::Shapes& shapes, const PipelineStatistics& statistics) {
+  const auto dims = static_cast<double>(shapes.dims);
+  const auto pairs = static_cast<double>(statistics.pairs_scored);
+  if (!shapes.screen.in_use()) return 2.0 * pairs * dims;
+  const ScreenCounts& left = statistics.screen;
+  return 2.0 * (pairs * static_cast<double>(shapes.screen.panel_dims()) +
+                static_cast<double>(left.first) * static_cast<double>(shapes.screen.next_dims) +
+                static_cast<double>(left.next + left.scored) * dims);
+}
 
 class Run {
  public:
@@ -54,7 +67,8 @@ class Run {
   PageBudget budget_;
   RssSampler sampler_;
   WorkFolder folder_;
-  TopKState state_;
+  double seconds_screen_ = 0.0;
+  std::optional<TopKState> state_;
   std::optional<AnswerWriter> answer_;
   bool writing_failed_ = false;
   Checkpoint done_;                 // what is on disk; rows_done of it are final
@@ -74,15 +88,16 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
     : prepared_(prepared),
       options_(options),
       budget_(prepared.budget_bytes),
-      folder_(work_path(options, output_path), prepared.identity()),
-      state_(budget_, prepared.shapes, prepared.plan,
-             topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), *prepared.kernel,
-             folder_),
-      answer_(std::in_place, output_path, prepared, options) {
-  budget_.charge(prepared.shapes.fixed_bytes);
-  const bool unit_norm = options.metric == Metric::kCosine;
-  prepared.base->open_rows(budget_, unit_norm);
-  if (!prepared.shapes.self_join) prepared.queries->open_rows(budget_, unit_norm);
+      folder_(work_path(options, output_path),
+              {prepared.identity(), prepared.shapes.query_rows, prepared.shapes.base_rows}) {
+  prepared.open_rows(budget_, options.metric);
+  ScreenSetup screen(prepared, options, budget_);
+  if (screen.decide()) screen.make_files(folder_.path());
+  seconds_screen_ = seconds_since(start_);
+  state_.emplace(budget_, prepared.shapes, prepared.plan,
+                 topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), *prepared.kernel,
+                 folder_);
+  answer_.emplace(output_path, prepared, options);
 }
 
 // Takes up what an earlier process left, or clears the folder.
@@ -96,10 +111,15 @@ void Run::restore() {
   done_ = std::move(*earlier);
   rows_resumed_ = done_.rows_done;
   answer_->append_finished(folder_, done_, options_.stop);
-  state_.restore(done_.candidates, done_.rows_done);
+  state_->restore(done_.candidates, done_.rows_done);
 }
 
 void Run::compute() {
+  if (prepared_.shapes.screen.in_use()) {
+    const auto seeding_start = Clock::now();
+    seed_bounds(prepared_, options_.metric, budget_, *state_, done_.rows_done, options_.stop);
+    seconds_screen_ += seconds_since(seeding_start);
+  }
   Pipeline::Job job{prepared_.query_side(),
                     &*prepared_.base,
                     prepared_.shapes,
@@ -111,8 +131,8 @@ void Run::compute() {
                       sampler_.sample();
                       report_progress();
                     },
-                    [this](std::uint64_t end) { writing([&] { answer_->append_rows(state_, end); }); }};
-  pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, state_, done_.rows_done);
+                    [this](std::uint64_t end) { writing([&] { answer_->append_rows(*state_, end); }); }};
+  pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, *state_, done_.rows_done);
   const auto checkpoint_due = [this] {
     if (options_.checkpoint_seconds <= 0.0) return true;
     const double wait = std::max(options_.checkpoint_seconds, checkpoint_cost_seconds_ / kCheckpointShare);
@@ -127,9 +147,9 @@ void Run::compute() {
                                                " rows were put by; run the same command again to go on from there");
     }
     writing([&] {
-      if (!state_.is_resident()) {
+      if (!state_->is_resident()) {
         write_finished_rows();
-        answer_->append_rows(state_, pipeline_->rows_done());
+        answer_->append_rows(*state_, pipeline_->rows_done());
       }
       if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
     });
@@ -151,9 +171,9 @@ void Run::writing(Write write) {
 void Run::write_finished_rows() {
   const std::uint64_t end = pipeline_->rows_done();
   if (end == done_.rows_done) return;
-  RunWriter writer(folder_.path(), folder_.next_serial(), folder_.job_identity());
+  RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
   for (std::uint64_t row = done_.rows_done; row < end; ++row)
-    for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
+    for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
   done_.finished.push_back(writer.finish(false));
   done_.rows_done = end;
   bytes_written_ += writer.bytes();
@@ -163,17 +183,17 @@ void Run::write_finished_rows() {
 // pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job goes on.
 void Run::checkpoint() {
   const auto start = Clock::now();
-  parallel_for_each(prepared_.shapes.threads, std::max(done_.rows_done, state_.held_begin()), state_.held_end(),
-                    kRowsSortedByOneTask, [&](std::uint64_t row) { state_.sorted(row); });
+  parallel_for_each(prepared_.shapes.threads, std::max(done_.rows_done, state_->held_begin()), state_->held_end(),
+                    kRowsSortedByOneTask, [&](std::uint64_t row) { state_->sorted(row); });
   write_finished_rows();
   if (prepared_.shapes.self_join) {
-    RunWriter writer(folder_.path(), folder_.next_serial(), folder_.job_identity());
-    for (std::uint64_t row = std::max(done_.rows_done, state_.held_begin()); row < state_.held_end(); ++row)
-      for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
+    RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
+    for (std::uint64_t row = std::max(done_.rows_done, state_->held_begin()); row < state_->held_end(); ++row)
+      for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
     done_.candidates = {writer.finish(true)};
     bytes_written_ += writer.bytes();
   }
-  if (Spill* spill = state_.spill_store()) {
+  if (Spill* spill = state_->spill_store()) {
     spill->flush_durably();
     done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
   }
@@ -226,12 +246,18 @@ JobReport Run::finish() {
   report.seconds_compute = statistics.seconds_compute / prepared_.shapes.threads;
   report.seconds_io_wait = statistics.seconds_io_wait;
   report.pairs_scored = statistics.pairs_scored;
-  report.flops = 2.0 * static_cast<double>(statistics.pairs_scored) * static_cast<double>(prepared_.shapes.dims);
+  report.flops = flops_done(prepared_.shapes, statistics);
   report.candidates = statistics.candidates;
+  report.screened = prepared_.shapes.screen.in_use();
+  report.pairs_dropped_by_tile = statistics.screen.dropped;
+  report.pairs_left_first = statistics.screen.first;
+  report.pairs_left_next = statistics.screen.next;
+  report.pairs_by_definition = statistics.screen.scored;
+  report.seconds_screen = seconds_screen_;
   report.discarded_other_job = folder_.found_other_job();
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
-  report.bytes_read = prepared_.base->leased_bytes() + (prepared_.queries ? prepared_.queries->leased_bytes() : 0);
-  report.bytes_spilled = bytes_written_ + (state_.spill_store() ? state_.spill_store()->bytes_written() : 0);
+  report.bytes_read = prepared_.base->loaded_bytes() + (prepared_.queries ? prepared_.queries->loaded_bytes() : 0);
+  report.bytes_spilled = bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();
   report.peak_rss_bytes = read_process_memory().peak_rss_bytes;
   report.peak_rss_anon_bytes = sampler_.peak_anon_bytes();
@@ -244,7 +270,19 @@ JobReport Run::finish() {
 }  // namespace join
 
 JobPlan plan_job(const JobInput& input, const JobOptions& options) {
-  return join::PreparedJob(input, options).describe(options);
+  join::PreparedJob prepared(input, options);
+  PageBudget budget(prepared.budget_bytes);
+  prepared.open_rows(budget, options.metric);
+  join::ScreenSetup screen(prepared, options, budget);
+  const bool screened = screen.decide();
+  JobPlan plan = prepared.describe(options);
+  if (screened) {
+    const screen::Prediction& foretold = screen.prediction();
+    plan.screen_left_first = foretold.share_left_first;
+    plan.screen_left_next = foretold.share_left_next;
+    plan.screen_cost = foretold.cost;
+  }
+  return plan;
 }
 
 JobPlan plan_job_at_least(const JobInput& input, JobOptions options) {

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 #include <set>
 
 #include "engine/storage/container_writer.h"
@@ -49,42 +48,58 @@ std::optional<std::uint64_t> run_serial(const std::string& name) {
 
 std::vector<std::uint64_t> list_runs(const std::string& folder) {
   std::vector<std::uint64_t> serials;
-  std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(folder, error))
-    if (const auto serial = run_serial(file.path().filename().string())) serials.push_back(*serial);
+  for (const std::string& name : os::list_folder(folder))
+    if (const auto serial = run_serial(name)) serials.push_back(*serial);
   return serials;
 }
 
 }  // namespace
 
-WorkFolder::WorkFolder(const std::string& path, std::uint64_t job_identity) : path_(path), job_identity_(job_identity) {
-  os::make_directory(path);
-  const std::string lock_path = path + "/lock";
-  do {
-    lock_ = os::File::open_for_writing(lock_path);
+WorkFolder::WorkFolder(const std::string& path, const RunScope& scope) : path_(path), scope_(scope) {
+  const bool made = os::make_directory(path);
+  try {
     take_lock();
-    // Between open and lock the owner before may have removed it: then this lock is on a file without a name.
-  } while (!os::exists(lock_path) || os::File::open_for_reading(lock_path).identity().inode != lock_.identity().inode);
-  const std::string pid = std::to_string(::getpid());
-  lock_.truncate(0);
-  lock_.write_at(std::as_bytes(std::span(pid)), 0);
-  for (const std::uint64_t serial : list_runs(path_)) last_serial_ = std::max(last_serial_, serial);
-}
-
-void WorkFolder::take_lock() {
-  std::vector<std::byte> owner(32);
-  if (!lock_.try_lock()) {
-    owner.resize(lock_.read_at(owner, 0));
-    const std::string pid(reinterpret_cast<const char*>(owner.data()), owner.size());
-    throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path_ + "' is in use by process " + pid +
-                                                 "; wait for it, or name another --work-dir");
+    const std::string pid = std::to_string(::getpid());
+    lock_.truncate(0);
+    lock_.write_at(std::as_bytes(std::span(pid)), 0);
+    remove_partials();
+    for (const std::uint64_t serial : list_runs(path_)) last_serial_ = std::max(last_serial_, serial);
+  } catch (const Error&) {
+    leave();
+    if (made) os::remove_empty_directory(path);
+    throw;
   }
 }
 
-WorkFolder::~WorkFolder() {
-  if (!lock_.is_open() || os::exists(journal_path(path_))) return;
+// Left by a process that was killed while it published a file.
+void WorkFolder::remove_partials() {
+  for (const char* name : {"/journal", "/base.screen", "/queries.screen"}) os::remove_file(path_ + name + ".partial");
+}
+
+void WorkFolder::take_lock() {
+  const std::string lock_path = path_ + "/lock";
+  for (;;) {
+    os::File lock = os::File::open_for_writing(lock_path);
+    if (!lock.try_lock()) {
+      std::string pid(32, '\0');
+      pid.resize(lock.read_at(std::as_writable_bytes(std::span(pid)), 0));
+      throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path_ + "' is in use by process " + pid +
+                                                   "; wait for it, or name another --work-dir");
+    }
+    // Between open and lock the owner before may have removed it: then this lock is on a file without a name.
+    const std::optional<os::File::Identity> now = os::identity_of(lock_path);
+    if (!now || now->inode != lock.identity().inode) continue;
+    lock_ = std::move(lock);
+    return;
+  }
+}
+
+WorkFolder::~WorkFolder() { leave(); }
+
+void WorkFolder::leave() noexcept {
+  if (!lock_.is_open()) return;
   try {
-    remove();
+    if (!os::exists(journal_path(path_))) remove();
   } catch (const std::exception&) {
     // The failure that ended the job is the one to report; what is left here is cleared by the next run.
   }
@@ -111,7 +126,7 @@ std::optional<Checkpoint> WorkFolder::load() {
   if (header.finished_count > runs || header.candidates_count != runs - header.finished_count ||
       body != sizeof header + runs * sizeof(RunInfo))
     refuse(path, "has a length that does not match its counts");
-  found_other_job_ = header.job_identity != job_identity_;
+  found_other_job_ = header.job_identity != scope_.job_identity;
   if (found_other_job_) return std::nullopt;
 
   Checkpoint checkpoint;
@@ -131,7 +146,7 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   JournalHeader header{};
   std::memcpy(header.magic, kJournalMagic, sizeof header.magic);
   header.version = kJournalVersion;
-  header.job_identity = job_identity_;
+  header.job_identity = scope_.job_identity;
   header.rows_done = checkpoint.rows_done;
   header.finished_count = checkpoint.finished.size();
   header.candidates_count = checkpoint.candidates.size();
@@ -157,8 +172,7 @@ void WorkFolder::remove_runs_except(const Checkpoint& keep) {
 
 void WorkFolder::clear() {
   os::remove_file(journal_path(path_));
-  // Left by a process that was killed while it published one: a file that nobody removes keeps the folder.
-  os::remove_file(journal_path(path_) + ".partial");
+  for (const char* name : {"/base.screen", "/queries.screen"}) os::remove_file(path_ + name);
   remove_runs_except({});
 }
 

@@ -29,14 +29,14 @@ class WorkFolder {
  public:
   // Makes the folder if it is missing and locks it. Throws Error(kInvalidArgument) with the other process's id when it
   // is locked already.
-  WorkFolder(const std::string& path, std::uint64_t job_identity);
+  WorkFolder(const std::string& path, const RunScope& scope);
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
   // A folder without a journal has nothing to resume: it is removed with what is simtile's in it.
   ~WorkFolder();
 
   const std::string& path() const noexcept { return path_; }
-  std::uint64_t job_identity() const noexcept { return job_identity_; }
+  const RunScope& scope() const noexcept { return scope_; }
   std::uint64_t next_serial() noexcept { return ++last_serial_; }
 
   // The last checkpoint of this very job, if there is one.
@@ -52,10 +52,13 @@ class WorkFolder {
 
  private:
   void take_lock();
+  void remove_partials();
+  // Removes what this process holds of the folder unless there is something to resume in it.
+  void leave() noexcept;
   void remove_runs_except(const Checkpoint& keep);
 
   std::string path_;
-  std::uint64_t job_identity_;
+  RunScope scope_;
   std::uint64_t last_serial_ = 0;
   bool found_other_job_ = false;
   os::File lock_;

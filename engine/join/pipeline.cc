@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "engine/join/arena.h"
+#include "engine/base/arena.h"
 #include "engine/plan/memory_model.h"
 
 namespace simtile::join {
@@ -134,6 +134,7 @@ PipelineStatistics Pipeline::statistics() const {
     all.seconds_compute += worker.seconds - worker.scorer->seconds_loading();
     all.seconds_io_wait += worker.scorer->seconds_loading() / job_.shapes.threads;
     all.candidates += worker.scorer->candidates();
+    all.screen += worker.scorer->screen_counts();
   }
   return all;
 }

@@ -35,6 +35,7 @@ struct PipelineStatistics {
   std::uint64_t tiles_done = 0;
   std::uint64_t pairs_scored = 0;
   std::uint64_t candidates = 0;
+  ScreenCounts screen;
 };
 
 class Pipeline {

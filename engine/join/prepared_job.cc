@@ -23,13 +23,6 @@ constexpr std::uint64_t kMostNeighbours = std::uint64_t{1} << 31;
 // A stripe's postings have a start for each column.
 constexpr std::uint64_t kMostSparseColumns = std::uint64_t{1} << 26;
 
-std::uint32_t available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<std::uint32_t>(std::max(1, CPU_COUNT(&set)));
-}
-
 void check_options(const JobOptions& options) {
   if (options.min_score && std::isnan(*options.min_score))
     throw Error(ErrorCode::kInvalidArgument, "the minimum score is not a number; give a number or leave it out");
@@ -74,8 +67,7 @@ plan::Shapes make_shapes(const storage::MatrixFile& base, const storage::MatrixF
   shapes.base = row_shape(base);
   shapes.query = queries != nullptr ? row_shape(query_matrix) : shapes.base;
   shapes.sparse = base.is_sparse();
-  shapes.fixed_bytes = read_process_memory().rss_bytes + kUncountedBytes + shapes.threads * kBytesPerThread +
-                       shapes.top_k * kBytesPerNeighbour + checksum_table_bytes(base) +
+  shapes.fixed_bytes = process_bytes(shapes.threads) + shapes.top_k * kBytesPerNeighbour + checksum_table_bytes(base) +
                        (queries != nullptr ? checksum_table_bytes(*queries) : 0);
   return shapes;
 }
@@ -94,6 +86,17 @@ std::uint64_t job_identity(const storage::MatrixFile& base, const storage::Matri
 
 }  // namespace
 
+std::uint32_t available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<std::uint32_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+std::uint64_t process_bytes(std::uint32_t threads) {
+  return read_process_memory().rss_bytes + kUncountedBytes + threads * kBytesPerThread;
+}
+
 PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   check_options(options);
   base.emplace(storage::MatrixFile::open(input.base_path));
@@ -105,6 +108,12 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();
   plan = plan::make_plan(shapes, budget_bytes);
   identity_ = job_identity(base->matrix, query_matrix, options);
+}
+
+void PreparedJob::open_rows(PageBudget& budget, Metric metric) {
+  budget.charge(shapes.fixed_bytes);
+  base->open_rows(budget, metric == Metric::kCosine);
+  if (queries) queries->open_rows(budget, metric == Metric::kCosine);
 }
 
 storage::NeighboursBody PreparedJob::neighbours_body(const JobOptions& options) const {
@@ -144,6 +153,9 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.dims);
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
+  out.screened = shapes.screen.in_use();
+  out.screen_first_dims = shapes.screen.first_dims;
+  out.screen_next_dims = shapes.screen.next_dims;
   out.output_bytes = checked_multiply(shapes.query_rows, shapes.top_k * (sizeof(std::uint64_t) + sizeof(float)),
                                       ErrorCode::kInvalidArgument, "the output");
   return out;

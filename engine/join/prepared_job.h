@@ -19,6 +19,8 @@ struct PreparedJob {
   PreparedJob(const PreparedJob&) = delete;
   PreparedJob& operator=(const PreparedJob&) = delete;
 
+  // Charges the budget with what the plan does not count, and makes the sides' rows ready to be leased.
+  void open_rows(PageBudget& budget, Metric metric);
   Side* query_side() noexcept { return queries ? &*queries : &*base; }
 
   // The inputs' identities and what defines the answer, hashed: what a journal must match to be resumed.
@@ -36,6 +38,11 @@ struct PreparedJob {
  private:
   std::uint64_t identity_ = 0;
 };
+
+std::uint32_t available_processors();
+// What a process with so many threads holds before anything is planned: itself, and what its work will touch of code,
+// stacks and heap.
+std::uint64_t process_bytes(std::uint32_t threads);
 
 // The smallest budget with which the job can be prepared.
 std::uint64_t smallest_budget_bytes(const JobInput& input, const JobOptions& options);

@@ -59,7 +59,8 @@ RunInfo RunWriter::finish(bool durable) {
   return {serial_, entries_};
 }
 
-RunReader::RunReader(const std::string& work_dir, const RunInfo& info, std::uint64_t job_identity) : info_(info) {
+RunReader::RunReader(const std::string& work_dir, const RunInfo& info, const RunScope& scope)
+    : info_(info), scope_(scope) {
   const std::string path = run_path(work_dir, info.serial);
   if (!os::exists(path))
     throw Error(ErrorCode::kCorrupt, "the run '" + path + "' is missing; start the job over with --fresh");
@@ -73,7 +74,7 @@ RunReader::RunReader(const std::string& work_dir, const RunInfo& info, std::uint
   file_.read_exactly_at(std::as_writable_bytes(std::span(&header, 1)), 0);
   if (std::memcmp(header.magic, kRunMagic, sizeof header.magic) != 0 || header.version != kRunVersion ||
       header.header_xxh3 != XXH3_64bits(&header, offsetof(RunHeader, header_xxh3)) ||
-      header.job_identity != job_identity)
+      header.job_identity != scope.job_identity)
     refuse("is no run of this job (its header, at offset 0, is damaged or another job's)");
   offset_ = sizeof header;
   load_block();
@@ -100,8 +101,19 @@ void RunReader::load_block() {
   file_.read_exactly_at(std::as_writable_bytes(std::span(block_)), offset_ + sizeof header);
   if (header.xxh3 != block_hash(header, block_.data()) || header.first_row != block_.front().row)
     refuse("has a damaged block at offset " + std::to_string(offset_) + " (its checksum does not match)");
+  check_entries();
   offset_ += sizeof header + header.entries * sizeof(RunEntry);
   passed_ += header.entries;
+}
+
+// The rows become indices into the state of the job.
+void RunReader::check_entries() {
+  for (const RunEntry& entry : block_) {
+    if (entry.row >= scope_.rows || topk::key_row(entry.key()) >= scope_.base_rows || entry < last_)
+      refuse("names a row that the job does not have, or rows out of order, in the block at offset " +
+             std::to_string(offset_));
+    last_ = entry;
+  }
 }
 
 void RunReader::advance() {

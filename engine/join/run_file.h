@@ -7,7 +7,8 @@
 // journal: a run that ends early is known to be cut.
 //
 // Threads: one at a time for each reader or writer.
-// Errors: Error(kCorrupt) names the file and the block; Error(kIo) when the system refuses.
+// Errors: Error(kCorrupt) names the file and the block, also where a right checksum covers rows that the job does not
+// have; Error(kIo) when the system refuses.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +56,13 @@ struct RunEntry {
 };
 static_assert(sizeof(RunEntry) == 12);
 
+// What the runs of a job have in common: whose they are, and which rows they may name.
+struct RunScope {
+  std::uint64_t job_identity = 0;
+  std::uint64_t rows = 0;       // query rows
+  std::uint64_t base_rows = 0;  // that may be their neighbours
+};
+
 // What the journal remembers of a run.
 struct RunInfo {
   std::uint64_t serial = 0;  // names the file in the work folder
@@ -83,7 +91,7 @@ class RunWriter {
 
 class RunReader {
  public:
-  RunReader(const std::string& work_dir, const RunInfo& info, std::uint64_t job_identity);
+  RunReader(const std::string& work_dir, const RunInfo& info, const RunScope& scope);
 
   // The entry under the cursor; only while !at_end().
   const RunEntry& entry() const noexcept { return block_[at_]; }
@@ -97,11 +105,14 @@ class RunReader {
   [[noreturn]] void refuse(const std::string& why) const;
   RunBlock read_block_header() const;
   void load_block();
+  void check_entries();
 
   os::File file_;
   RunInfo info_;
+  RunScope scope_;
   std::uint64_t offset_ = 0;  // of the next block
   std::uint64_t passed_ = 0;  // entries in blocks before the next one
+  RunEntry last_{};           // of the block before
   std::vector<RunEntry> block_;
   std::size_t at_ = 0;
 };

@@ -13,10 +13,10 @@ namespace simtile::join {
 // Gives the entries of all runs in order, from `first_row` on, each once even when two runs hold it. Holds one block
 // buffer for each run.
 template <typename Take>
-void merge_runs(const std::string& work_dir, const std::vector<RunInfo>& runs, std::uint64_t job_identity,
+void merge_runs(const std::string& work_dir, const std::vector<RunInfo>& runs, const RunScope& scope,
                 std::uint64_t first_row, Take take) {
   std::vector<RunReader> readers;
-  for (const RunInfo& run : runs) readers.emplace_back(work_dir, run, job_identity);
+  for (const RunInfo& run : runs) readers.emplace_back(work_dir, run, scope);
   const auto later = [&](std::size_t a, std::size_t b) { return readers[b].entry() < readers[a].entry(); };
   std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(later)> heads(later);
   for (std::size_t i = 0; i < readers.size(); ++i) {

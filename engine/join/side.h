@@ -9,6 +9,7 @@
 #include "engine/memory/lease.h"
 #include "engine/memory/sparse_rows.h"
 #include "engine/plan/tile_plan.h"
+#include "engine/screen/screen_rows.h"
 #include "engine/storage/matrix_file.h"
 
 namespace simtile::join {
@@ -17,6 +18,7 @@ struct Side {
   storage::MatrixFile matrix;
   std::optional<DenseRows> dense;
   std::optional<SparseRows> sparse;
+  std::unique_ptr<screen::ScreenRows> screen;  // dense, where one is in use
 
   explicit Side(storage::MatrixFile file) : matrix(std::move(file)) {}
   Side(const Side&) = delete;
@@ -30,8 +32,9 @@ struct Side {
     else
       dense.emplace(matrix, std::move(checksums), budget, unit_norm);
   }
-  std::uint64_t leased_bytes() const noexcept {
-    return (dense ? dense->leased_bytes() : 0) + (sparse ? sparse->leased_bytes() : 0);
+  std::uint64_t loaded_bytes() const noexcept {
+    return (dense ? dense->loaded_bytes() : 0) + (sparse ? sparse->loaded_bytes() : 0) +
+           (screen ? screen->loaded_bytes() : 0);
   }
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
     if (dense) dense->prefetch(first_row, rows);
@@ -41,11 +44,13 @@ struct Side {
 
 // A window of either kind; the other is empty.
 struct SideWindow {
+  std::optional<screen::ScreenRows::Window> screen;
   std::optional<DenseRows::Window> dense;
   std::optional<SparseRows::Window> sparse;
 
   // Once the rows have been read: Lease::close().
   void close() {
+    if (screen) screen->close();
     if (dense) dense->close();
     if (sparse) sparse->close();
   }
@@ -53,6 +58,7 @@ struct SideWindow {
 
 inline SideWindow lease_window(Side& side, std::uint64_t first_row, std::uint64_t rows) {
   SideWindow window;
+  if (side.screen) window.screen = side.screen->window(first_row, rows);
   if (side.dense)
     window.dense = side.dense->window(first_row, rows);
   else

@@ -35,7 +35,7 @@ void Spill::write_buffer(bool durable) {
   if (used_ == 0) return;
   std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
   {
-    RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
+    RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
     for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
     runs_.push_back(writer.finish(durable));
     bytes_written_ += writer.bytes();
@@ -45,10 +45,10 @@ void Spill::write_buffer(bool durable) {
 }
 
 void Spill::compact(std::uint64_t partners_below) {
-  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->job_identity());
+  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
   std::uint64_t row = UINT64_MAX;
   std::uint64_t in_row = 0;
-  merge_runs(folder_->path(), runs_, folder_->job_identity(), rows_passed_, [&](const RunEntry& entry) {
+  merge_runs(folder_->path(), runs_, folder_->scope(), rows_passed_, [&](const RunEntry& entry) {
     if (topk::key_row(entry.key()) >= partners_below) return;
     in_row = entry.row == row ? in_row + 1 : 1;
     row = entry.row;
@@ -64,7 +64,7 @@ void Spill::compact(std::uint64_t partners_below) {
 void Spill::load(std::uint64_t begin, std::uint64_t end,
                  const std::function<void(std::uint64_t row, topk::Key)>& take) {
   for (const RunInfo& run : runs_) {
-    RunReader reader(folder_->path(), run, folder_->job_identity());
+    RunReader reader(folder_->path(), run, folder_->scope());
     for (reader.seek(begin); !reader.at_end() && reader.entry().row < end; reader.advance())
       take(reader.entry().row, reader.entry().key());
   }

@@ -48,7 +48,8 @@ void panel_norms(const float* panel, std::uint32_t width, std::uint64_t dims, do
 
 Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                const kernels::TileKernel& kernel, Metric metric)
-    : panel_width_(shapes.query_width),
+    : screened_(shapes.screen),
+      panel_width_(shapes.query_width),
       pack_panel_(shapes.few_queries ? kernel.pack_row_query_panel : kernel.pack_query_panel),
       dims_(shapes.dims),
       rows_at_once_(plan::packing_rows(shapes)) {
@@ -58,6 +59,12 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
     values_ = BudgetedMemory(budget, bytes / 2);
     indices_ = BudgetedMemory(budget, bytes / 2);
     ends_ = BudgetedMemory(budget, (sparse_by_row_ ? plan.stripe_rows + 1 : dims_ + 2) * sizeof(std::uint32_t));
+    return;
+  }
+  if (screened_.in_use()) {
+    screen_ = ScreenPanels(budget, screened_, plan.stripe_rows, panel_width_, pack_panel_, metric == Metric::kCosine);
+    next_coordinates_ = BudgetedMemory(budget, plan.stripe_rows * screened_.next_dims * sizeof(float));
+    rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
     return;
   }
   panel_floats_ = dims_ * panel_width_;
@@ -70,7 +77,9 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
 void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
   begin_ = begin;
   end_ = end;
-  if (queries.dense)
+  if (screened_.in_use())
+    pack_screened(queries);
+  else if (queries.dense)
     pack_dense(queries);
   else if (sparse_by_row_)
     pack_sparse_rows(queries);
@@ -90,6 +99,25 @@ void Stripe::pack_dense(Side& queries) {
   if (norms_.bytes() == 0) return;
   for (std::uint64_t row = 0; row < rows(); row += panel_width_)
     panel_norms(panel(row / panel_width_), panel_width_, dims_, norms_.as<double>() + row);
+}
+
+void Stripe::pack_screened(Side& queries) {
+  for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
+    const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
+    SideWindow window = lease_window(queries, at, rows);
+    window.screen->load(0, rows);
+    window.dense->load(0, rows);
+    screen_.fill(*window.screen, at - begin_, rows);
+    for (std::uint64_t r = 0; r < rows; ++r) {
+      const std::uint64_t row = at + r - begin_;
+      const float scale = screen_.scales()[row];
+      const float* next = window.screen->prefix(r) + screened_.first_dims;
+      float* scaled = next_coordinates_.as<float>() + row * screened_.next_dims;
+      for (std::uint64_t d = 0; d < screened_.next_dims; ++d) scaled[d] = next[d] * scale;
+      window.dense->decode(r, rows_.as<float>() + row * dims_);
+    }
+    window.close();
+  }
 }
 
 template <typename Use>

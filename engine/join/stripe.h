@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/join/screen_panels.h"
 #include "engine/join/side.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
@@ -30,8 +31,16 @@ class Stripe {
   // Dense: the panel that starts with row begin() + panel * query_width.
   const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * panel_floats_; }
 
+  // Screened: the panels of the screen, and each row's next coordinates (scaled) and its values as the definition takes
+  // them; rows counted from begin().
+  const ScreenPanels& screen() const noexcept { return screen_; }
+  const float* next_coordinates() const noexcept { return next_coordinates_.as<float>(); }
+  const float* row(std::uint64_t stripe_row) const noexcept { return rows_.as<float>() + stripe_row * dims_; }
+
   // Dense, l2: the squared norm of a row counted from begin().
-  double squared_norm(std::uint64_t stripe_row) const noexcept { return norms_.as<double>()[stripe_row]; }
+  double squared_norm(std::uint64_t stripe_row) const noexcept {
+    return screened_.in_use() ? screen_.squared_norms()[stripe_row] : norms_.as<double>()[stripe_row];
+  }
 
   // Sparse: the postings of a column, rows counted from begin(), ascending.
   struct Postings {
@@ -46,11 +55,13 @@ class Stripe {
 
  private:
   void pack_dense(Side& queries);
+  void pack_screened(Side& queries);
   void pack_postings(Side& queries);
   void pack_sparse_rows(Side& queries);
   template <typename Use>
   void for_each_sparse_row(Side& queries, Use use);
 
+  plan::ScreenShape screened_;
   std::uint32_t panel_width_;
   kernels::PackPanel pack_panel_;
   std::uint64_t dims_;
@@ -61,6 +72,9 @@ class Stripe {
   BudgetedMemory panels_;
   BudgetedMemory scratch_;  // one panel's rows, decoded
   BudgetedMemory norms_;    // squared, for l2
+  ScreenPanels screen_;
+  BudgetedMemory next_coordinates_;
+  BudgetedMemory rows_;
   bool sparse_by_row_ = false;
   BudgetedMemory values_;   // sparse: of postings or rows
   BudgetedMemory indices_;  // stripe rows of postings, or columns of rows

@@ -32,10 +32,12 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       survivor_capacity_(plan::survivor_capacity(shapes, plan)),
       margin_(shapes.dims) {
   const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
+  const bool whole_stripe = shapes.sparse || shapes.few_queries || shapes.screen.in_use();
+  const std::uint64_t limited_rows =
+      whole_stripe ? round_up(plan.stripe_rows, kernel.query_width) : std::uint64_t{kernel.query_width};
   for_queries_ = make_survivor_buffer(budget);
   for_bases_ = make_survivor_buffer(budget);
-  query_thresholds_ = BudgetedMemory(
-      budget, (shapes.sparse || shapes.few_queries ? plan.stripe_rows : kernel.query_width) * sizeof(float));
+  query_thresholds_ = BudgetedMemory(budget, limited_rows * sizeof(float));
   if (shapes.few_queries) {
     scratch_ = BudgetedMemory(budget, plan::rows_scored_at_once(shapes) * shapes.dims * sizeof(float));
     return;
@@ -44,13 +46,17 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   if (shapes.sparse) {
     row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
   } else {
-    panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
-    scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
     partial_ = BudgetedMemory(budget, kernel.query_width * columns * sizeof(float));
     if (metric == Metric::kL2) {
       base_offsets_ = BudgetedMemory(budget, columns * sizeof(float));
-      query_offsets_ = BudgetedMemory(budget, kernel.query_width * sizeof(float));
-      base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
+      query_offsets_ = BudgetedMemory(budget, limited_rows * sizeof(float));
+    }
+    if (shapes.screen.in_use()) {
+      cascade_.emplace(budget, shapes, plan, kernel, metric);
+    } else {
+      panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
+      scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
+      if (metric == Metric::kL2) base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
     }
   }
   if (shapes.self_join && !plan.resident) {
@@ -77,6 +83,8 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
   if (column_state_) begin_column_state(tile);
   if (shapes_.few_queries)
     score_few_queries(stripe, tile, *window.dense);
+  else if (cascade_)
+    score_screened(stripe, tile, window);
   else if (window.dense)
     score_dense(stripe, tile, *window.dense);
   else if (metric_ == Metric::kL2)
@@ -85,11 +93,12 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
     score_sparse(stripe, tile, *window.sparse);
   window.close();
   drain(stripe, tile);
-  if (metric_ == Metric::kL2) choose_next_method(stripe, tile);
+  if (metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
   if (column_state_) spill_column_state(tile);
 }
 
-void TileScorer::load(DenseRows::Window& window, std::uint64_t first, std::uint64_t rows) {
+template <typename Window>
+void TileScorer::load(Window& window, std::uint64_t first, std::uint64_t rows) {
   const auto start = std::chrono::steady_clock::now();
   window.load(first, rows);
   seconds_loading_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -110,25 +119,36 @@ void TileScorer::load_base_thresholds(const plan::Tile& tile) {
   }
   const std::uint64_t padded = round_up(columns, kernel_->base_width);
   std::fill(thresholds + columns, thresholds + padded, std::numeric_limits<float>::quiet_NaN());
-  if (!by_product_) return;
+  if (by_product_) load_base_offsets(columns, padded);
+  if (!cascade_) return;
+  weakest_base_threshold_ = *std::min_element(thresholds, thresholds + columns);
+  if (by_product_)
+    least_base_offset_ = *std::min_element(base_offsets_.as<float>(), base_offsets_.as<float>() + columns);
+}
+
+// l2 by the product: what stands in base_thresholds_ becomes a part of a sum, and the offsets are the other part.
+void TileScorer::load_base_offsets(std::uint64_t columns, std::uint64_t padded) {
+  auto* thresholds = base_thresholds_.as<float>();
   auto* offsets = base_offsets_.as<float>();
+  const double* norms = cascade_ ? cascade_->panels().squared_norms() : base_norms_.as<double>();
   for (std::uint64_t c = 0; c < columns; ++c) {
-    const double norm = base_norms_.as<double>()[c];
+    const double norm = norms[c];
     offsets[c] = margin_.part(norm);
     thresholds[c] = margin_.part_with_threshold(norm, thresholds[c]);
   }
   std::fill(offsets + columns, offsets + padded, std::numeric_limits<float>::quiet_NaN());
 }
 
-// Of a strip's rows, counted from the stripe's first; rows that do not exist get a threshold that lets nothing through.
+// Of a strip's rows, counted from the stripe's first, to stand from `at` on; rows that do not exist get a threshold
+// that lets nothing through.
 void TileScorer::load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row,
-                                       std::uint32_t rows) {
-  auto* thresholds = query_thresholds_.as<float>();
+                                       std::uint32_t rows, std::uint64_t at) {
+  auto* thresholds = query_thresholds_.as<float>() + at;
   for (std::uint32_t q = 0; q < rows; ++q) {
     thresholds[q] = query_threshold(stripe.begin() + first_row + q, tile);
     if (!by_product_) continue;
     const double norm = stripe.squared_norm(first_row + q);
-    query_offsets_.as<float>()[q] = margin_.part(norm);
+    query_offsets_.as<float>()[at + q] = margin_.part(norm);
     thresholds[q] = margin_.part_with_threshold(norm, thresholds[q]);
   }
   const bool compares_products = larger_better_ || by_product_;
@@ -180,15 +200,88 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
   }
   load_base_thresholds(tile);
 
-  const auto panel_count = static_cast<std::uint32_t>(divide_up(columns, kernel_->base_width));
   const kernels::ScoreStrip score_strip = by_product_              ? kernel_->squared_l2_by_product
                                           : metric_ == Metric::kL2 ? kernel_->squared_l2
                                                                    : kernel_->inner_product;
+  walk_strips(
+      stripe, tile, panels_.as<float>(), shapes_.dims, [&](std::uint64_t panel) { return stripe.panel(panel); },
+      [&](kernels::Strip& strip, std::uint64_t row) {
+        load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
+        strip.query_thresholds = query_thresholds_.as<float>();
+        strip.query_offsets = query_offsets_.as<float>();
+        score_strip(strip, for_queries_.list, for_bases_.list);
+      });
+}
+
+void TileScorer::score_screened(const Stripe& stripe, const plan::Tile& tile, SideWindow& window) {
+  const std::uint64_t columns = tile.base_end - tile.base_begin;
+  load(*window.screen, 0, columns);
+  by_product_ = metric_ == Metric::kL2;
+  cascade_->begin_tile(*window.screen, *window.dense, columns);
+  load_base_thresholds(tile);
+  const ScreenPanels& bases = cascade_->panels();
+  walk_strips(
+      stripe, tile, bases.panel(0), bases.dims(), [&](std::uint64_t panel) { return stripe.screen().panel(panel); },
+      [&](kernels::Strip& strip, std::uint64_t row) {
+        load_query_thresholds(stripe, tile, row, strip.query_rows, row);
+        strip.query_thresholds = query_thresholds_.as<float>() + row;
+        if (by_product_) strip.query_offsets = query_offsets_.as<float>() + row;
+        screen_parts(strip, stripe.screen().panel_ball(row / kernel_->query_width), least_bound(row, strip.query_rows));
+      });
+  drain(stripe, tile);
+  cascade_->end_tile();
+}
+
+// Runs the kernel over the base panels that are not ruled out, those that follow each other at once.
+void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& queries, double limit) {
+  const kernels::ScreenStrip screen_strip = by_product_ ? kernel_->screen_squared_l2 : kernel_->screen_inner_product;
+  const std::uint32_t width = kernel_->base_width;
+  const auto first_panel = static_cast<std::uint32_t>(whole.base_thresholds - base_thresholds_.as<float>()) / width;
+  const std::uint32_t end = first_panel + whole.base_panel_count;
+  kernels::Strip part = whole;
+  std::uint32_t begin = first_panel;  // of the part that is not ruled out so far
+  const auto screen_up_to = [&](std::uint32_t panel) {
+    const std::uint32_t skipped = (begin - first_panel) * width;
+    part.base_panel_count = panel - begin;
+    if (part.base_panel_count == 0) return;
+    part.base_panels = whole.base_panels + std::size_t{skipped} * whole.dims;
+    part.base_thresholds = whole.base_thresholds + skipped;
+    if (by_product_) part.base_offsets = whole.base_offsets + skipped;
+    part.first_pair = whole.first_pair + skipped;
+    screen_strip(part, for_queries_.list);
+  };
+  for (std::uint32_t panel = first_panel; panel < end;) {
+    const std::uint32_t next =
+        std::min(end, panel - panel % ScreenCascade::kPanelsOfABall + ScreenCascade::kPanelsOfABall);
+    if (cascade_->rules_out(queries, panel, limit)) {
+      screen_up_to(panel);
+      begin = next;
+      cascade_->count_dropped(std::uint64_t{whole.query_rows} * (next - panel) * width);
+    }
+    panel = next;
+  }
+  screen_up_to(end);
+}
+
+// The least bound with which a pair of these query rows and any base row of the tile would be left.
+double TileScorer::least_bound(std::uint64_t first_row, std::uint32_t rows) const noexcept {
+  const float* thresholds = query_thresholds_.as<float>() + first_row;
+  const auto for_queries = static_cast<double>(*std::min_element(thresholds, thresholds + rows));
+  const auto for_bases = static_cast<double>(weakest_base_threshold_);
+  if (!by_product_) return std::min(for_queries, for_bases);
+  const float* offsets = query_offsets_.as<float>() + first_row;
+  const auto query_offset = static_cast<double>(*std::min_element(offsets, offsets + rows));
+  return std::min(for_queries + static_cast<double>(least_base_offset_), query_offset + for_bases);
+}
+
+// Walks the stripe's query panels past the tile's base panels: score_strip(strip, first row in the stripe).
+template <typename QueryPanel, typename ScoreStrip>
+void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels, std::uint64_t dims,
+                             QueryPanel query_panel, ScoreStrip score_strip) {
+  const auto panel_count = static_cast<std::uint32_t>(divide_up(tile.base_end - tile.base_begin, kernel_->base_width));
   kernels::Strip strip{};
-  strip.query_offsets = query_offsets_.as<float>();
-  strip.query_thresholds = query_thresholds_.as<float>();
   strip.partial_scores = partial_.as<float>();
-  strip.dims = static_cast<std::uint32_t>(shapes_.dims);
+  strip.dims = static_cast<std::uint32_t>(dims);
   for (std::uint64_t row = 0; row < stripe.rows(); row += kernel_->query_width) {
     const std::uint64_t query_row = stripe.begin() + row;
     // In a self-join a row meets those behind it.
@@ -197,20 +290,19 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
     const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / kernel_->base_width);
     const std::uint32_t first_column = first_panel * kernel_->base_width;
 
-    strip.query_panel = stripe.panel(row / kernel_->query_width);
+    strip.query_panel = query_panel(row / kernel_->query_width);
     strip.query_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(kernel_->query_width, stripe.rows() - row));
-    strip.base_panels = panels_.as<float>() + std::size_t{first_column} * shapes_.dims;
+    strip.base_panels = base_panels + std::size_t{first_column} * dims;
     strip.base_panel_count = panel_count - first_panel;
-    strip.base_thresholds = base_thresholds_.as<float>() + first_column;
-    if (by_product_) strip.base_offsets = base_offsets_.as<float>() + first_column;
     strip.first_pair = (static_cast<std::uint32_t>(row) << kQueryShift) + first_column;
     const std::uint64_t most = std::uint64_t{kernel_->query_width} * strip.base_panel_count * kernel_->base_width;
     if (!has_room_for(most)) {
       drain(stripe, tile);
       load_base_thresholds(tile);
     }
-    load_query_thresholds(stripe, tile, row, strip.query_rows);
-    score_strip(strip, for_queries_.list, for_bases_.list);
+    strip.base_thresholds = base_thresholds_.as<float>() + first_column;
+    if (by_product_) strip.base_offsets = base_offsets_.as<float>() + first_column;
+    score_strip(strip, row);
   }
 }
 
@@ -311,18 +403,24 @@ void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, c
 
 void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {
   survivors_of_tile_ += for_queries_.list.count + for_bases_.list.count;
-  if (by_product_)
+  if (cascade_) {
+    cascade_->settle(stripe,
+                     {query_thresholds_.as<float>(), base_thresholds_.as<float>(), query_offsets_.as<float>(),
+                      base_offsets_.as<float>()},
+                     for_queries_.list);
+  } else if (by_product_) {
     for (const kernels::Survivors& survivors : {for_queries_.list, for_bases_.list})
-      kernel_->squared_l2_of_pairs(stripe.panel(0), panels_.as<float>(), static_cast<std::uint32_t>(shapes_.dims),
-                                   survivors.pairs, survivors.count, survivors.scores);
-  drain_to_queries(tile, stripe.begin());
-  if (shapes_.self_join) drain_to_bases(tile, stripe.begin());
+      kernel_->squared_l2_of_panel_pairs(stripe.panel(0), panels_.as<float>(), static_cast<std::uint32_t>(shapes_.dims),
+                                         survivors.pairs, survivors.count, survivors.scores);
+  }
+  drain_to_queries(for_queries_.list, tile, stripe.begin());
+  if (shapes_.self_join) drain_to_bases(cascade_ ? for_queries_.list : for_bases_.list, tile, stripe.begin());
   for_queries_.list.count = 0;
   for_bases_.list.count = 0;
 }
 
-void TileScorer::drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_begin) {
-  const kernels::Survivors& survivors = for_queries_.list;
+void TileScorer::drain_to_queries(const kernels::Survivors& survivors, const plan::Tile& tile,
+                                  std::uint64_t stripe_begin) {
   TopKState::Inserter inserter(*state_);
   for (std::uint32_t i = 0; i < survivors.count; ++i) {
     const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);
@@ -334,8 +432,8 @@ void TileScorer::drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_b
   candidates_ += inserter.inserted();
 }
 
-void TileScorer::drain_to_bases(const plan::Tile& tile, std::uint64_t stripe_begin) {
-  const kernels::Survivors& survivors = for_bases_.list;
+void TileScorer::drain_to_bases(const kernels::Survivors& survivors, const plan::Tile& tile,
+                                std::uint64_t stripe_begin) {
   TopKState::Inserter inserter(*state_);
   for (std::uint32_t i = 0; i < survivors.count; ++i) {
     const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);

@@ -13,6 +13,9 @@
 //
 // With few queries nothing is packed but they: base rows pass once, where they lie (kernels::RowStrip).
 //
+// With a screen, the strips are of the rows' first coordinates and the scores are bounds; what they let through goes
+// through the screen's other stages (screen_cascade.h) as it is drained.
+//
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
 // strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
 //
@@ -24,6 +27,7 @@
 #include <vector>
 
 #include "engine/join/l2_margin.h"
+#include "engine/join/screen_cascade.h"
 #include "engine/join/side.h"
 #include "engine/join/stripe.h"
 #include "engine/join/topk_state.h"
@@ -42,24 +46,34 @@ class TileScorer {
 
   std::uint64_t candidates() const noexcept { return candidates_; }
   double seconds_loading() const noexcept { return seconds_loading_; }
+  ScreenCounts screen_counts() const noexcept { return cascade_ ? cascade_->counts() : ScreenCounts{}; }
 
  private:
   void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
+  void score_screened(const Stripe& stripe, const plan::Tile& tile, SideWindow& window);
+  template <typename QueryPanel, typename ScoreStrip>
+  void walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels, std::uint64_t dims,
+                   QueryPanel query_panel, ScoreStrip score_strip);
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   template <typename ScoreRow>
   void score_sparse_rows(const Stripe& stripe, const plan::Tile& tile, ScoreRow score_row);
-  void load(DenseRows::Window& window, std::uint64_t first, std::uint64_t rows);
+  template <typename Window>
+  void load(Window& window, std::uint64_t first, std::uint64_t rows);
   void load_base_thresholds(const plan::Tile& tile);
+  void load_base_offsets(std::uint64_t columns, std::uint64_t padded);
+  void screen_parts(const kernels::Strip& whole, const ScreenBall& queries, double limit);
+  double least_bound(std::uint64_t first_row, std::uint32_t rows) const noexcept;
   float query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept;
-  void load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row, std::uint32_t rows);
+  void load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row, std::uint32_t rows,
+                             std::uint64_t at);
   void measure_base_norms(std::uint64_t columns);
   bool product_may_overflow(const Stripe& stripe, std::uint64_t columns) const noexcept;
   void choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept;
   void drain(const Stripe& stripe, const plan::Tile& tile);
-  void drain_to_queries(const plan::Tile& tile, std::uint64_t stripe_begin);
-  void drain_to_bases(const plan::Tile& tile, std::uint64_t stripe_begin);
+  void drain_to_queries(const kernels::Survivors& survivors, const plan::Tile& tile, std::uint64_t stripe_begin);
+  void drain_to_bases(const kernels::Survivors& survivors, const plan::Tile& tile, std::uint64_t stripe_begin);
   void begin_column_state(const plan::Tile& tile);
   void spill_column_state(const plan::Tile& tile);
 
@@ -87,7 +101,11 @@ class TileScorer {
   bool next_by_product_ = false;
   std::uint32_t tiles_to_score_directly_ = 0;
   std::uint64_t survivors_of_tile_ = 0;
-  SurvivorBuffer for_queries_;
+  std::optional<ScreenCascade> cascade_;
+  float weakest_base_threshold_ = 0.0f;
+  float least_base_offset_ = 0.0f;
+
+  SurvivorBuffer for_queries_;  // with a screen, for either side
   SurvivorBuffer for_bases_;
 
   BudgetedMemory panels_;

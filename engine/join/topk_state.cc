@@ -35,7 +35,7 @@ void TopKState::restore(const std::vector<RunInfo>& runs, std::uint64_t rows_don
     spill_->adopt(runs, rows_done);
     return;
   }
-  merge_runs(folder_->path(), runs, folder_->job_identity(), rows_done, [&](const RunEntry& entry) {
+  merge_runs(folder_->path(), runs, folder_->scope(), rows_done, [&](const RunEntry& entry) {
     if (topk::key_row(entry.key()) < rows_done) reservoirs_.insert(entry.row, entry.key());
   });
 }

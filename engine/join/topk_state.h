@@ -1,7 +1,8 @@
 // The top-K state of a running job: a bound for every query row, and reservoirs for all of them (resident) or for the
 // running stripe alone (then what tiles find for later rows goes through a Spill).
 //
-// Threads: insert functions may be called from several threads at once; the rest while no other thread is in a call.
+// Threads: insert(), spill() and tighten() may be called from several threads at once; the rest while no other thread
+// is in a call.
 #pragma once
 
 #include <cstdint>

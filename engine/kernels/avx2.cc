@@ -47,9 +47,13 @@ struct SquaredL2 {
   }
 };
 
-struct Widths {
+struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
   static constexpr std::uint32_t kBase = kBaseWidth;
+};
+struct RowWidths {
+  static constexpr std::uint32_t kQuery = 1;
+  static constexpr std::uint32_t kBase = 1;
 };
 
 struct Block {
@@ -146,8 +150,26 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
   }
 }
 
+// For whichever side a pair survives.
 template <typename Metric>
-void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
+                                                       Survivors& for_either) {
+#pragma GCC unroll 6
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q)
+#pragma GCC unroll 2
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      const Bounds bounds = bounds_of<Metric>(strip, q, column + half * kLanes);
+      const std::uint32_t hit = Metric::passes(block.score[q][half], Metric::weaker(bounds.for_query, bounds.for_base));
+      if (__builtin_expect(hit == 0, 1) || q >= strip.query_rows) continue;
+      alignas(32) float scores[kLanes];
+      _mm256_store_ps(scores, block.score[q][half]);
+      append(hit, scores, strip.first_pair + (q << kQueryShift) + column + half * kLanes, for_either);
+    }
+}
+
+// emit(block, first column) gets each block of finished scores.
+template <typename Metric, typename Emit>
+inline __attribute__((always_inline)) void for_each_block(const Strip& strip, Emit emit_block) {
   for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
     const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
     const bool last = begin + dims == strip.dims;
@@ -159,10 +181,59 @@ void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_base
       load_partial(begin == 0 ? nullptr : partial, block);
       accumulate<Metric>(query, base, dims, block);
       if (last)
-        emit<Metric>(block, strip, panel * kBaseWidth, for_queries, for_bases);
+        emit_block(block, panel * kBaseWidth);
       else
         store_partial(block, partial);
     }
+  }
+}
+
+template <typename Metric>
+void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+  for_each_block<Metric>(
+      strip, [&](const Block& block, std::uint32_t column)
+                 __attribute__((always_inline)) { emit<Metric>(block, strip, column, for_queries, for_bases); });
+}
+
+template <typename Metric>
+void screen_strip(const Strip& strip, Survivors& for_either) {
+  for_each_block<Metric>(
+      strip, [&](const Block& block, std::uint32_t column)
+                 __attribute__((always_inline)) { emit_either<Metric>(block, strip, column, for_either); });
+}
+
+void store_inner_products(const Strip& strip, float* scores, std::size_t stride) {
+  for_each_block<InnerProduct>(
+      strip, [&](const Block& block, std::uint32_t column) __attribute__((always_inline)) {
+#pragma GCC unroll 6
+        for (std::uint32_t q = 0; q < kQueryWidth; ++q)
+          if (q < strip.query_rows) {
+            _mm256_storeu_ps(scores + q * stride + column, block.score[q][0]);
+            _mm256_storeu_ps(scores + q * stride + column + kLanes, block.score[q][1]);
+          }
+      });
+}
+
+inline __attribute__((always_inline)) float product_of_rows(const float* query, const float* base, std::uint32_t dims) {
+  __m256 even = _mm256_setzero_ps();
+  __m256 odd = _mm256_setzero_ps();
+  std::uint32_t d = 0;
+  for (; d + 2 * kLanes <= dims; d += 2 * kLanes) {
+    even = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(base + d), even);
+    odd = _mm256_fmadd_ps(_mm256_loadu_ps(query + d + kLanes), _mm256_loadu_ps(base + d + kLanes), odd);
+  }
+  alignas(32) float lanes[kLanes];
+  _mm256_store_ps(lanes, _mm256_add_ps(even, odd));
+  float sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+  for (; d < dims; ++d) sum = __builtin_fmaf(query[d], base[d], sum);
+  return sum;
+}
+
+void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t b = pairs[i] & ((1u << kQueryShift) - 1);
+    scores[i] += rows.factors[b] * product_of_rows(rows.queries + (pairs[i] >> kQueryShift) * rows.query_stride,
+                                                   rows.bases + b * rows.base_stride, rows.dims);
   }
 }
 
@@ -288,7 +359,13 @@ const TileKernel kAvx2Kernel{
     .inner_product = score_strip<InnerProduct>,
     .squared_l2 = score_strip<SquaredL2>,
     .squared_l2_by_product = score_strip<SquaredL2ByProduct>,
-    .squared_l2_of_pairs = squared_l2_of_panel_pairs<Widths>,
+    .screen_inner_product = screen_strip<InnerProduct>,
+    .screen_squared_l2 = screen_strip<SquaredL2ByProduct>,
+    .store_inner_products = store_inner_products,
+    .squared_l2_of_panel_pairs = rescore_pairs<PanelWidths, DifferenceStep>,
+    .inner_product_of_row_pairs = rescore_pairs<RowWidths, ProductStep>,
+    .squared_l2_of_row_pairs = rescore_pairs<RowWidths, DifferenceStep>,
+    .add_pair_products = add_pair_products,
     .pack_query_panel = pack_panel<kQueryWidth>,
     .pack_base_panel = pack_panel<kBaseWidth>,
     .row_query_width = kLanes,

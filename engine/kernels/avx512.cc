@@ -47,9 +47,13 @@ struct SquaredL2 {
   }
 };
 
-struct Widths {
+struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
   static constexpr std::uint32_t kBase = kBaseWidth;
+};
+struct RowWidths {
+  static constexpr std::uint32_t kQuery = 1;
+  static constexpr std::uint32_t kBase = 1;
 };
 
 struct Block {
@@ -151,8 +155,29 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
   } while (rows_hit != 0);
 }
 
+// A screen lets many pairs through: the lanes of a hit are appended at once, for whichever side they are.
 template <typename Metric>
-void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
+                                                       Survivors& for_either) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#pragma GCC unroll 14
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q)
+#pragma GCC unroll 2
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      const Bounds bounds = bounds_of<Metric>(strip, q, column + half * kLanes);
+      const __mmask16 all = q < strip.query_rows ? 0xffff : 0;
+      const __mmask16 hit =
+          Metric::passes(all, block.score[q][half], Metric::weaker(bounds.for_query, bounds.for_base));
+      if (__builtin_expect(hit == 0, 1)) continue;
+      const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column + half * kLanes;
+      append(hit, block.score[q][half], _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair)), lane),
+             for_either);
+    }
+}
+
+// emit(block, first column) gets each block of finished scores.
+template <typename Metric, typename Emit>
+inline __attribute__((always_inline)) void for_each_block(const Strip& strip, Emit emit_block) {
   for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
     const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
     const bool last = begin + dims == strip.dims;
@@ -164,10 +189,66 @@ void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_base
       load_partial(begin == 0 ? nullptr : partial, block);
       accumulate<Metric>(query, base, dims, block);
       if (last)
-        emit<Metric>(block, strip, panel * kBaseWidth, for_queries, for_bases);
+        emit_block(block, panel * kBaseWidth);
       else
         store_partial(block, partial);
     }
+  }
+}
+
+template <typename Metric>
+void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+  for_each_block<Metric>(
+      strip, [&](const Block& block, std::uint32_t column)
+                 __attribute__((always_inline)) { emit<Metric>(block, strip, column, for_queries, for_bases); });
+}
+
+template <typename Metric>
+void screen_strip(const Strip& strip, Survivors& for_either) {
+  for_each_block<Metric>(
+      strip, [&](const Block& block, std::uint32_t column)
+                 __attribute__((always_inline)) { emit_either<Metric>(block, strip, column, for_either); });
+}
+
+void store_inner_products(const Strip& strip, float* scores, std::size_t stride) {
+  for_each_block<InnerProduct>(
+      strip, [&](const Block& block, std::uint32_t column) __attribute__((always_inline)) {
+#pragma GCC unroll 14
+        for (std::uint32_t q = 0; q < kQueryWidth; ++q)
+          if (q < strip.query_rows) {
+            _mm512_storeu_ps(scores + q * stride + column, block.score[q][0]);
+            _mm512_storeu_ps(scores + q * stride + column + kLanes, block.score[q][1]);
+          }
+      });
+}
+
+inline __attribute__((always_inline)) float product_of_rows(const float* query, const float* base, std::uint32_t dims) {
+  __m512 even = _mm512_setzero_ps();
+  __m512 odd = _mm512_setzero_ps();
+  std::uint32_t d = 0;
+  for (; d + 2 * kLanes <= dims; d += 2 * kLanes) {
+    even = _mm512_fmadd_ps(_mm512_loadu_ps(query + d), _mm512_loadu_ps(base + d), even);
+    odd = _mm512_fmadd_ps(_mm512_loadu_ps(query + d + kLanes), _mm512_loadu_ps(base + d + kLanes), odd);
+  }
+  for (; d < dims; d += kLanes) {
+    const auto lanes = static_cast<__mmask16>(dims - d >= kLanes ? 0xffffu : (1u << (dims - d)) - 1u);
+    even = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, query + d), _mm512_maskz_loadu_ps(lanes, base + d), even);
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
+}
+
+// The base rows of the pairs to come lie anywhere in the tile: they are asked for ahead.
+void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
+  constexpr std::uint32_t kAhead = 8;
+  constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) {
+      const float* next = rows.bases + (pairs[i + kAhead] & kColumnMask) * rows.base_stride;
+      for (std::uint32_t d = 0; d < rows.dims && d < 8 * kLanes; d += kLanes) _mm_prefetch(next + d, _MM_HINT_T0);
+    }
+    const std::uint32_t b = pairs[i] & kColumnMask;
+    scores[i] += rows.factors[b] * product_of_rows(rows.queries + (pairs[i] >> kQueryShift) * rows.query_stride,
+                                                   rows.bases + b * rows.base_stride, rows.dims);
   }
 }
 
@@ -378,7 +459,13 @@ const TileKernel kAvx512Kernel{
     .inner_product = score_strip<InnerProduct>,
     .squared_l2 = score_strip<SquaredL2>,
     .squared_l2_by_product = score_strip<SquaredL2ByProduct>,
-    .squared_l2_of_pairs = squared_l2_of_panel_pairs<Widths>,
+    .screen_inner_product = screen_strip<InnerProduct>,
+    .screen_squared_l2 = screen_strip<SquaredL2ByProduct>,
+    .store_inner_products = store_inner_products,
+    .squared_l2_of_panel_pairs = rescore_pairs<PanelWidths, DifferenceStep>,
+    .inner_product_of_row_pairs = rescore_pairs<RowWidths, ProductStep>,
+    .squared_l2_of_row_pairs = rescore_pairs<RowWidths, DifferenceStep>,
+    .add_pair_products = add_pair_products,
     .pack_query_panel = pack_query_panel,
     .pack_base_panel = pack_base_panel,
     .row_query_width = kLanes,

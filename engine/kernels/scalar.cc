@@ -46,11 +46,6 @@ void squared_distances(const float* query, const float* base, std::uint32_t dims
   for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) scores[pair] = sum[pair];
 }
 
-// A row's first element in panels that follow each other.
-const float* element_of_row(const float* panels, std::uint32_t row, std::uint32_t dims) {
-  return panels + std::size_t{row / kWidth} * dims * kWidth + row % kWidth;
-}
-
 void append(Survivors& survivors, float score, std::uint32_t pair) {
   survivors.scores[survivors.count] = score;
   survivors.pairs[survivors.count++] = pair;
@@ -102,19 +97,97 @@ void squared_l2_by_product(const Strip& strip, Survivors& for_queries, Survivors
   });
 }
 
-SIMTILE_WITH_AND_WITHOUT_FMA
-void squared_l2_of_pairs(const float* query_panels, const float* base_panels, std::uint32_t dims,
-                         const std::uint32_t* pairs, std::uint32_t count, float* scores) {
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const float* query = element_of_row(query_panels, pairs[i] >> kQueryShift, dims);
-    const float* base = element_of_row(base_panels, pairs[i] & ((1u << kQueryShift) - 1), dims);
-    float sum = 0.0f;
-    for (std::uint32_t d = 0; d < dims; ++d) {
-      const float difference = query[d * kWidth] - base[d * kWidth];
-      sum = std::fma(difference, difference, sum);
-    }
-    scores[i] = sum;
+// Of what survives for either side.
+template <typename Bounds>
+void screen_strip(const Strip& strip, Survivors& for_either, Bounds bounds) {
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+    float block[kWidth * kWidth];
+    inner_products(strip.query_panel, strip.base_panels + std::size_t{panel} * strip.dims * kWidth, strip.dims, block);
+    for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+      for (std::uint32_t b = 0; b < kWidth; ++b) {
+        const std::uint32_t column = panel * kWidth + b;
+        if (std::isnan(strip.base_thresholds[column])) continue;
+        const auto [for_query, for_base] = bounds(q, column);
+        if (block[q * kWidth + b] >= std::min(for_query, for_base))
+          append(for_either, block[q * kWidth + b], strip.first_pair + (q << kQueryShift) + column);
+      }
   }
+}
+
+void screen_inner_product(const Strip& strip, Survivors& for_either) {
+  screen_strip(strip, for_either, [&](std::uint32_t q, std::uint32_t b) {
+    return SideBounds{strip.query_thresholds[q], strip.base_thresholds[b]};
+  });
+}
+
+void screen_squared_l2(const Strip& strip, Survivors& for_either) {
+  screen_strip(strip, for_either, [&](std::uint32_t q, std::uint32_t b) {
+    return SideBounds{strip.query_thresholds[q] + strip.base_offsets[b],
+                      strip.query_offsets[q] + strip.base_thresholds[b]};
+  });
+}
+
+void store_inner_products(const Strip& strip, float* scores, std::size_t stride) {
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+    float block[kWidth * kWidth];
+    inner_products(strip.query_panel, strip.base_panels + std::size_t{panel} * strip.dims * kWidth, strip.dims, block);
+    for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+      for (std::uint32_t b = 0; b < kWidth; ++b) scores[q * stride + panel * kWidth + b] = block[q * kWidth + b];
+  }
+}
+
+// The chain of one pair; its rows' elements lie query_step and base_step floats apart.
+SIMTILE_WITH_AND_WITHOUT_FMA
+float inner_product_of_pair(const float* query, std::size_t query_step, const float* base, std::size_t base_step,
+                            std::uint32_t dims) {
+  float sum = 0.0f;
+  for (std::uint32_t d = 0; d < dims; ++d) sum = std::fma(query[d * query_step], base[d * base_step], sum);
+  return sum;
+}
+
+SIMTILE_WITH_AND_WITHOUT_FMA
+float squared_l2_of_pair(const float* query, std::size_t query_step, const float* base, std::size_t base_step,
+                         std::uint32_t dims) {
+  float sum = 0.0f;
+  for (std::uint32_t d = 0; d < dims; ++d) {
+    const float difference = query[d * query_step] - base[d * base_step];
+    sum = std::fma(difference, difference, sum);
+  }
+  return sum;
+}
+
+constexpr std::uint32_t query_of(std::uint32_t pair) { return pair >> kQueryShift; }
+constexpr std::uint32_t base_of(std::uint32_t pair) { return pair & ((1u << kQueryShift) - 1); }
+
+void squared_l2_of_panel_pairs(const float* query_panels, const float* base_panels, std::uint32_t dims,
+                               const std::uint32_t* pairs, std::uint32_t count, float* scores) {
+  const auto first_element = [dims](const float* panels, std::uint32_t row) {
+    return panels + std::size_t{row / kWidth} * dims * kWidth + row % kWidth;
+  };
+  for (std::uint32_t i = 0; i < count; ++i)
+    scores[i] = squared_l2_of_pair(first_element(query_panels, query_of(pairs[i])), kWidth,
+                                   first_element(base_panels, base_of(pairs[i])), kWidth, dims);
+}
+
+void inner_product_of_row_pairs(const float* queries, const float* bases, std::uint32_t dims,
+                                const std::uint32_t* pairs, std::uint32_t count, float* scores) {
+  for (std::uint32_t i = 0; i < count; ++i)
+    scores[i] = inner_product_of_pair(queries + std::size_t{query_of(pairs[i])} * dims, 1,
+                                      bases + std::size_t{base_of(pairs[i])} * dims, 1, dims);
+}
+
+void squared_l2_of_row_pairs(const float* queries, const float* bases, std::uint32_t dims, const std::uint32_t* pairs,
+                             std::uint32_t count, float* scores) {
+  for (std::uint32_t i = 0; i < count; ++i)
+    scores[i] = squared_l2_of_pair(queries + std::size_t{query_of(pairs[i])} * dims, 1,
+                                   bases + std::size_t{base_of(pairs[i])} * dims, 1, dims);
+}
+
+void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
+  for (std::uint32_t i = 0; i < count; ++i)
+    scores[i] += rows.factors[base_of(pairs[i])] *
+                 inner_product_of_pair(rows.queries + query_of(pairs[i]) * rows.query_stride, 1,
+                                       rows.bases + base_of(pairs[i]) * rows.base_stride, 1, rows.dims);
 }
 
 // The scores of one base row with the queries of a panel.
@@ -204,7 +277,13 @@ const TileKernel kScalarKernel{
     .inner_product = inner_product,
     .squared_l2 = squared_l2,
     .squared_l2_by_product = squared_l2_by_product,
-    .squared_l2_of_pairs = squared_l2_of_pairs,
+    .screen_inner_product = screen_inner_product,
+    .screen_squared_l2 = screen_squared_l2,
+    .store_inner_products = store_inner_products,
+    .squared_l2_of_panel_pairs = squared_l2_of_panel_pairs,
+    .inner_product_of_row_pairs = inner_product_of_row_pairs,
+    .squared_l2_of_row_pairs = squared_l2_of_row_pairs,
+    .add_pair_products = add_pair_products,
     .pack_query_panel = pack_panel,
     .pack_base_panel = pack_panel,
     .row_query_width = kWidth,

@@ -53,11 +53,29 @@ struct Survivors {
 inline constexpr std::uint32_t kSurvivorSlack = 16;
 
 using ScoreStrip = void (*)(const Strip& strip, Survivors& for_queries, Survivors& for_bases);
+// The same, for a first look at pairs that are asked about again: one list, of what survives for either side.
+using ScreenStrip = void (*)(const Strip& strip, Survivors& for_either);
 
-// scores[i] = the squared l2 of the pair numbered pairs[i], (query row << 16) + base row, of rows in consecutive
-// panels.
-using RescorePairs = void (*)(const float* query_panels, const float* base_panels, std::uint32_t dims,
-                              const std::uint32_t* pairs, std::uint32_t count, float* scores);
+// scores[q * stride + b] = the inner product of the strip's rows q and b, padding columns included; no thresholds.
+using StoreStrip = void (*)(const Strip& strip, float* scores, std::size_t stride);
+
+// scores[i] = the score of the pair numbered pairs[i], (query row << 16) + base row. The rows lie in consecutive
+// panels, or one after the other.
+using RescorePairs = void (*)(const float* queries, const float* bases, std::uint32_t dims, const std::uint32_t* pairs,
+                              std::uint32_t count, float* scores);
+
+// scores[i] += factors[base row] * the inner product of the rows of pair pairs[i], summed in any order: for bounds,
+// never for scores.
+struct PairProducts {
+  const float* queries;  // rows of dims, query_stride floats apart
+  const float* bases;
+  const float* factors;  // for each base row
+  std::size_t query_stride;
+  std::size_t base_stride;
+  std::uint32_t dims;
+};
+using AddPairProducts = void (*)(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count,
+                                 float* scores);
 
 // A few queries against base rows that are read where they lie, each once for all queries: nothing is packed but the
 // queries, into panels of row_query_width. Bound by the speed of memory, not of arithmetic.
@@ -105,7 +123,13 @@ struct TileKernel {
   ScoreStrip inner_product;
   ScoreStrip squared_l2;
   ScoreStrip squared_l2_by_product;
-  RescorePairs squared_l2_of_pairs;
+  ScreenStrip screen_inner_product;
+  ScreenStrip screen_squared_l2;  // by product
+  StoreStrip store_inner_products;
+  RescorePairs squared_l2_of_panel_pairs;
+  RescorePairs inner_product_of_row_pairs;
+  RescorePairs squared_l2_of_row_pairs;
+  AddPairProducts add_pair_products;
   PackPanel pack_query_panel;
   PackPanel pack_base_panel;
   std::uint32_t row_query_width;

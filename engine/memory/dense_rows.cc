@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "engine/base/wide_clones.h"
 #include "engine/storage/element.h"
 #include "engine/storage/row_norm.h"
 
@@ -18,6 +19,12 @@ double load_double(const Lease& lease, std::uint64_t index) noexcept {
   double value;
   std::memcpy(&value, lease.data() + index * sizeof value, sizeof value);
   return value;
+}
+
+// One rounding of an exact product each, so the same at any width.
+SIMTILE_WIDE_CLONES
+void scale_to_unit(float* values, std::size_t count, double inverse) noexcept {
+  for (std::size_t i = 0; i < count; ++i) values[i] = unit_value(values[i], inverse);
 }
 
 }  // namespace
@@ -67,13 +74,31 @@ void DenseRows::Window::close() {
   norms_.close();
 }
 
-void DenseRows::Window::decode(std::uint64_t row_in_window, float* values) const noexcept {
+void DenseRows::Window::decode_stored(std::uint64_t row_in_window, float* values) const noexcept {
   const float scale = type_ == ElementType::kI8 ? load_float(scales_, row_in_window) : 1.0f;
   storage::decode_row(type_, rows_.data() + row_in_window * stride_bytes_, columns_, scale, values);
+}
+
+void DenseRows::Window::decode(std::uint64_t row_in_window, float* values) const noexcept {
+  decode_stored(row_in_window, values);
   if (!unit_norm_) return;
   const double norm = has_norms_ ? load_double(norms_, row_in_window) : row_norm(values, columns_);
-  const double inverse = inverse_norm(norm);
-  for (std::size_t c = 0; c < columns_; ++c) values[c] = unit_value(values[c], inverse);
+  scale_to_unit(values, columns_, inverse_norm(norm));
+}
+
+void DenseRows::decode_row(std::uint64_t row, std::span<std::byte> stored, float* values) {
+  const auto columns = static_cast<std::size_t>(matrix_->columns());
+  rows_.read(row * row_stride_bytes(), stored.first(static_cast<std::size_t>(row_stride_bytes())));
+  float scale = 1.0f;
+  if (scales_) scales_->read(row * sizeof scale, std::as_writable_bytes(std::span(&scale, 1)));
+  storage::decode_row(matrix_->element_type(), stored.data(), columns, scale, values);
+  if (!unit_norm_) return;
+  double norm = 0.0;
+  if (norms_)
+    norms_->read(row * sizeof norm, std::as_writable_bytes(std::span(&norm, 1)));
+  else
+    norm = row_norm(values, columns);
+  scale_to_unit(values, columns, inverse_norm(norm));
 }
 
 }  // namespace simtile

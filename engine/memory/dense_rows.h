@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/memory/lease.h"
@@ -28,6 +29,8 @@ class DenseRows {
     const float* direct(std::uint64_t row_in_window) const noexcept;
     std::size_t direct_stride() const noexcept { return stride_bytes_ / sizeof(float); }
     void decode(std::uint64_t row_in_window, float* values) const noexcept;
+    // The row as stored, whatever unit_norm says.
+    void decode_stored(std::uint64_t row_in_window, float* values) const noexcept;
     // Once the rows have been read: Lease::close().
     void close();
 
@@ -44,9 +47,14 @@ class DenseRows {
   };
 
   Window window(std::uint64_t first_row, std::uint64_t rows);
+  // One row anywhere, as Window::decode() gives it. `stored` is room for its bytes in the file.
+  void decode_row(std::uint64_t row, std::span<std::byte> stored, float* values);
+  std::uint64_t row_stride_bytes() const noexcept { return matrix_->row_stride_bytes(); }
+  // Once rows have been decoded: throws Error(kCorrupt) when the file was changed meanwhile.
+  void check_unchanged() const { matrix_->container().check_unchanged(); }
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
-  std::uint64_t leased_bytes() const noexcept {
-    return rows_.leased_bytes() + (scales_ ? scales_->leased_bytes() : 0) + (norms_ ? norms_->leased_bytes() : 0);
+  std::uint64_t loaded_bytes() const noexcept {
+    return rows_.loaded_bytes() + (scales_ ? scales_->loaded_bytes() : 0) + (norms_ ? norms_->loaded_bytes() : 0);
   }
 
  private:

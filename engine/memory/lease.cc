@@ -69,6 +69,7 @@ void Lease::drop() noexcept {
 
 void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   if (bytes == 0) return;
+  section_->loaded_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   const std::uint64_t begin = (skip_ + offset) / kBlockBytes * kBlockBytes;
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
   mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
@@ -119,11 +120,22 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
     budget_->release(end - begin);
     throw;
   }
-  leased_bytes_.fetch_add(end - begin, std::memory_order_relaxed);
   lease.section_ = this;
   lease.first_block_ = first_block;
   lease.skip_ = static_cast<std::size_t>(offset - begin);
   return lease;
+}
+
+void LeasedSection::read(std::uint64_t offset, std::span<std::byte> bytes) {
+  for (std::uint64_t block = offset / kBlockBytes; block * kBlockBytes < offset + bytes.size(); ++block) {
+    if (block_checked_[static_cast<std::size_t>(block)].load(std::memory_order_relaxed) != 0) continue;
+    Lease unchecked = lease(offset, bytes.size());
+    unchecked.load(0, bytes.size());
+    unchecked.close();
+    break;
+  }
+  loaded_bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
+  container_->read_section(*section_, offset, bytes);
 }
 
 void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept {

@@ -33,6 +33,7 @@ class PageBudget {
   void charge(std::uint64_t bytes);
   void release(std::uint64_t bytes) noexcept { used_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
   std::uint64_t used_bytes() const noexcept { return used_bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t remaining_bytes() const noexcept { return limit_bytes_ - used_bytes(); }
 
  private:
   const std::uint64_t limit_bytes_;
@@ -96,11 +97,14 @@ class LeasedSection {
 
   // Maps [offset, offset + bytes) of the section, which must lie within it; nothing is read yet.
   Lease lease(std::uint64_t offset, std::uint64_t bytes);
+  // Copies bytes out instead: for a few here and there, where a mapping would cost more than they do. Their blocks are
+  // checked the first time, as load() does.
+  void read(std::uint64_t offset, std::span<std::byte> bytes);
   // Asks the kernel to bring that range into the page cache.
   void prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept;
 
-  // Bytes leased so far, widened to whole blocks: what was asked of the page cache.
-  std::uint64_t leased_bytes() const noexcept { return leased_bytes_.load(std::memory_order_relaxed); }
+  // Bytes that were loaded or read so far: what was asked of the page cache.
+  std::uint64_t loaded_bytes() const noexcept { return loaded_bytes_.load(std::memory_order_relaxed); }
 
   // The most that a lease of so many bytes can count.
   static std::uint64_t lease_cost_bytes(std::uint64_t bytes) noexcept;
@@ -114,7 +118,7 @@ class LeasedSection {
   std::shared_ptr<const std::vector<std::uint64_t>> checksums_;
   PageBudget* budget_;
   std::vector<std::atomic<std::uint8_t>> block_checked_;
-  std::atomic<std::uint64_t> leased_bytes_{0};
+  std::atomic<std::uint64_t> loaded_bytes_{0};
 };
 
 }  // namespace simtile

@@ -59,9 +59,9 @@ class SparseRows {
   // not ascend or do not exist.
   Window window(std::uint64_t first_row, std::uint64_t rows);
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
-  std::uint64_t leased_bytes() const noexcept {
-    return starts_.leased_bytes() + columns_.leased_bytes() + values_.leased_bytes() +
-           (norms_ ? norms_->leased_bytes() : 0);
+  std::uint64_t loaded_bytes() const noexcept {
+    return starts_.loaded_bytes() + columns_.loaded_bytes() + values_.loaded_bytes() +
+           (norms_ ? norms_->loaded_bytes() : 0);
   }
 
   // Non-zeros of the longest row, by reading all row starts once in bounded memory.

@@ -5,6 +5,7 @@
 #include "engine/base/checked.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
+#include "engine/storage/screen_layout.h"
 #include "engine/topk/reservoirs.h"
 
 namespace simtile::plan {
@@ -17,6 +18,21 @@ constexpr std::uint64_t kBytesScoredAtOnce = 64 * 1024;
 std::uint64_t window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
   return LeasedSection::lease_cost_bytes(most_window_bytes(shape, rows)) +
          3 * LeasedSection::lease_cost_bytes((rows + 1) * 8);
+}
+
+// And where a screen is in use, of its rows: coordinates, residual norms, norms.
+std::uint64_t screen_window_bytes(const Shapes& shapes, std::uint64_t rows) noexcept {
+  if (!shapes.screen.in_use()) return 0;
+  const std::uint64_t prefix_bytes = shapes.screen.prefix_dims * sizeof(float);
+  return LeasedSection::lease_cost_bytes(rows * prefix_bytes) +
+         LeasedSection::lease_cost_bytes(rows * prefix_bytes / storage::kScreenStep) +
+         LeasedSection::lease_cost_bytes(rows * sizeof(double));
+}
+
+// What a row takes in panels of the screen, and beside them, its share of a ball included (join/screen_panels.h).
+std::uint64_t screen_row_bytes(const ScreenShape& screen, std::uint32_t width) noexcept {
+  return (screen.panel_dims() + 4) * sizeof(float) + sizeof(double) +
+         divide_up(screen.panel_dims() * sizeof(float) + 2 * sizeof(double), width);
 }
 
 std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexcept {
@@ -55,6 +71,12 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   if (shapes.few_queries)
     return survivors + plan.stripe_rows * sizeof(float) + rows_scored_at_once(shapes) * shapes.dims * sizeof(float) +
            6 * 4096;
+  if (shapes.screen.in_use()) {
+    const std::uint64_t limits = (round_up(plan.stripe_rows, shapes.query_width) + columns) * 2 * sizeof(float);
+    const std::uint64_t rows =
+        columns * (screen_row_bytes(shapes.screen, shapes.base_width) + (shapes.dims + 1) * sizeof(float) + 1);
+    return survivors + limits + rows + shapes.query_width * columns * sizeof(float) + column_state + 24 * 4096;
+  }
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
   const std::uint64_t partial = shapes.query_width * columns * sizeof(float);
@@ -76,6 +98,10 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
            std::max(shapes.dims + 2, plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * 4096;
   }
   const std::uint64_t rows = round_up(plan.stripe_rows, shapes.query_width);
+  if (shapes.screen.in_use())
+    return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
+                   (shapes.screen.next_dims + shapes.dims) * sizeof(float)) +
+           8 * 4096;
   return (rows + shapes.query_width) * shapes.dims * sizeof(float) + rows * sizeof(double) + 3 * 4096;
 }
 
@@ -87,8 +113,9 @@ std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept
       topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;
   return shapes.fixed_bytes + bounds + reservoir_bytes(state_rows, plan.reservoir_capacity) + plan.spill_bytes +
          stripes_in_flight(plan) * stripe_bytes(shapes, plan) + window_bytes(shapes.query, packing_rows(shapes)) +
-         shapes.threads * workspace_bytes(shapes, plan) +
-         plan.tiles_in_flight * window_bytes(shapes.base, plan.tile_columns);
+         screen_window_bytes(shapes, packing_rows(shapes)) + shapes.threads * workspace_bytes(shapes, plan) +
+         plan.tiles_in_flight *
+             (window_bytes(shapes.base, plan.tile_columns) + screen_window_bytes(shapes, plan.tile_columns));
 }
 
 }  // namespace simtile::plan

@@ -21,6 +21,7 @@ constexpr std::uint64_t kMaxTileColumns = 2048;
 constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // Beyond this many rows a stripe gains nothing: packing a base row is already lost among its scores.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
+constexpr std::uint64_t kScreenedStripeRows = 8192;
 // When the state does not fit, each stripe reads the rest of the base again: larger stripes read less.
 constexpr std::uint64_t kLargestStripeRows = 16384;
 constexpr std::uint64_t kSmallestStripeRows = 64;
@@ -47,7 +48,10 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
   if (shapes.few_queries)
     return std::min(shapes.base_rows, std::clamp<std::uint64_t>(kFewQueriesWindowBytes / shapes.base.bytes_on_average,
                                                                 shapes.base_width, 16 * kMaxTileColumns));
-  const std::uint64_t row_bytes = shapes.sparse ? shapes.base.bytes_on_average : shapes.dims * sizeof(float);
+  // Of a screened tile the coordinates should stay near; few of the rows themselves are looked at.
+  const std::uint64_t near_dims =
+      shapes.screen.in_use() ? shapes.screen.first_dims + shapes.screen.next_dims : shapes.dims;
+  const std::uint64_t row_bytes = shapes.sparse ? shapes.base.bytes_on_average : near_dims * sizeof(float);
   const std::uint64_t fitting = kTileBytes / std::max<std::uint64_t>(1, row_bytes);
   const std::uint64_t all = round_up(shapes.base_rows, shapes.base_width);
   const std::uint64_t columns = fitting / shapes.base_width * shapes.base_width;
@@ -57,8 +61,9 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
 }
 
 std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
-  const std::uint64_t wanted =
-      std::clamp(divide_up(shapes.query_rows, kWantedStripes), std::uint64_t{512}, kPreferredStripeRows);
+  // A screen leaves so little arithmetic to a base row that making it ready weighs more.
+  const std::uint64_t most = shapes.screen.in_use() ? kScreenedStripeRows : kPreferredStripeRows;
+  const std::uint64_t wanted = std::clamp(divide_up(shapes.query_rows, kWantedStripes), std::uint64_t{512}, most);
   return round_up(std::min(wanted, shapes.query_rows), shapes.query_width);
 }
 

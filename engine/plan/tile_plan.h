@@ -28,6 +28,17 @@ struct RowShape {
   std::uint64_t total_bytes = 0;
 };
 
+// A screen in use (screen/screen_margin.h): pairs are bounded by their rows' first coordinates, those left by more of
+// them, those left by the rows themselves. Without one, all are zero.
+struct ScreenShape {
+  std::uint64_t prefix_dims = 0;  // coordinates of a row in the screen file
+  std::uint64_t first_dims = 0;   // of them, in the tile kernel; a multiple of storage::kScreenStep, as the next
+  std::uint64_t next_dims = 0;    // of them, for each pair that is left; may be 0
+  bool in_use() const noexcept { return first_dims != 0; }
+  // Dimensions of the panels: coordinates, residual norm, slack.
+  std::uint64_t panel_dims() const noexcept { return first_dims + 2; }
+};
+
 struct Shapes {
   std::uint64_t query_rows = 0;
   std::uint64_t base_rows = 0;
@@ -43,6 +54,7 @@ struct Shapes {
   // Dense, and no more query rows than kFewQueries: base rows are scored where they lie (kernels::RowStrip), so many
   // at once as base_width says; query_width is the width of the panels for that.
   bool few_queries = false;
+  ScreenShape screen;  // dense, not few_queries
   // What does not depend on the plan: the process before the job, threads, checksum tables, output buffers.
   std::uint64_t fixed_bytes = 0;
 };

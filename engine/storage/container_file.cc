@@ -70,6 +70,9 @@ const char* section_name(SectionKind kind) noexcept {
     case SectionKind::kBaseIds: return "base ids";
     case SectionKind::kBaseIdOffsets: return "base id offsets";
     case SectionKind::kBaseIdIndex: return "base id index";
+    case SectionKind::kRowPrefixes: return "row prefixes";
+    case SectionKind::kResidualNorms: return "residual norms";
+    case SectionKind::kBasis: return "basis";
   }
   return "unknown";
 }

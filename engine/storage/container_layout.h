@@ -42,6 +42,9 @@ enum class SectionKind : std::uint32_t {
   kBaseIds = 12,          // search only: as 7 to 9, for the rows that the neighbours name
   kBaseIdOffsets = 13,
   kBaseIdIndex = 14,
+  kRowPrefixes = 15,    // screen file: f32, rows x prefix_dims
+  kResidualNorms = 16,  // screen file: f32, rows x prefix_dims / kScreenStep
+  kBasis = 17,          // screen file: f32, prefix_dims x columns
 };
 
 struct SectionEntry {

@@ -1,11 +1,10 @@
 #include "engine/storage/container_writer.h"
 
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
+#include <optional>
 
 #include "engine/base/checked.h"
 #include "engine/storage/block_hash.h"
@@ -23,10 +22,14 @@ os::File open_partial(const std::string& partial_path) {
       throw Error(ErrorCode::kInvalidArgument, "'" + partial_path +
                                                    "' is being written by another process; wait for it, or name "
                                                    "another output");
-    if (!os::exists(partial_path)) continue;
-    const os::File now = os::File::open_for_reading(partial_path);
-    if (now.identity().inode != file.identity().inode) continue;
-    file.truncate(0);
+    const std::optional<os::File::Identity> now = os::identity_of(partial_path);
+    if (!now || now->inode != file.identity().inode) continue;
+    try {
+      file.truncate(0);
+    } catch (const Error&) {
+      os::remove_file_quietly(partial_path);
+      throw;
+    }
     return file;
   }
 }
@@ -49,15 +52,15 @@ AtomicFile::~AtomicFile() {
   if (file_.is_open()) os::remove_file_quietly(partial_path_);
 }
 
-void AtomicFile::publish() {
-  file_.sync();
+void AtomicFile::publish(Durability durability) {
+  if (durability == Durability::kSynced) file_.sync();
   os::rename_over(partial_path_, path_);
   file_.close();
-  os::sync_folder_of(path_);
+  if (durability == Durability::kSynced) os::sync_folder_of(path_);
 }
 
-SectionWriter::SectionWriter(const os::File& file, SectionKind kind, std::uint64_t offset)
-    : file_(&file), kind_(kind), offset_(offset) {
+SectionWriter::SectionWriter(const os::File& file, SectionKind kind, std::uint64_t offset, Durability durability)
+    : file_(&file), kind_(kind), offset_(offset), durability_(durability) {
   buffer_.reserve(kBlockBytes * kBlocksBuffered);
 }
 
@@ -76,7 +79,7 @@ void SectionWriter::flush() {
   for (std::size_t at = 0; at < buffer_.size(); at += kBlockBytes)
     block_hashes_.push_back(hash_block(buffer_.data() + at, std::min<std::size_t>(kBlockBytes, buffer_.size() - at)));
   file_->write_at(buffer_, offset_ + flushed_);
-  file_->start_writing_back(offset_ + flushed_, buffer_.size());
+  if (durability_ == Durability::kSynced) file_->start_writing_back(offset_ + flushed_, buffer_.size());
   flushed_ += buffer_.size();
   buffer_.clear();
 }
@@ -87,14 +90,15 @@ void SectionWriter::pad_and_flush() {
   if (!buffer_.empty()) flush();
 }
 
-ContainerWriter::ContainerWriter(const std::string& path, std::span<const char, 8> magic) : out_(path) {
+ContainerWriter::ContainerWriter(const std::string& path, std::span<const char, 8> magic, Durability durability)
+    : out_(path), durability_(durability) {
   std::copy(magic.begin(), magic.end(), magic_);
 }
 
 SectionWriter ContainerWriter::begin_section(SectionKind kind) { return begin_section_at(kind, end_); }
 
 SectionWriter ContainerWriter::begin_section_at(SectionKind kind, std::uint64_t offset) {
-  return {out_.file(), kind, offset};
+  return {out_.file(), kind, offset, durability_};
 }
 
 void ContainerWriter::end_section(SectionWriter&& section) {
@@ -128,16 +132,11 @@ std::uint64_t ContainerWriter::finish(std::span<const std::byte> body) {
 
   out_.file().write_at(std::as_bytes(std::span(table)), end_);
   out_.file().write_at(std::as_bytes(std::span(&header, 1)), 0);
-  out_.publish();
+  out_.publish(durability_);
   return header.header_xxh3;
 }
 
-Spool::Spool(const std::string& beside_path) {
-  static std::atomic<unsigned> serial{0};
-  const std::string path =
-      beside_path + ".spool-" + std::to_string(::getpid()) + "-" + std::to_string(serial.fetch_add(1));
-  file_ = os::File::create(path);
-  os::remove_file(path);
+Spool::Spool(const std::string& beside_path) : file_(os::File::create_unnamed(beside_path)) {
   buffer_.reserve(kBufferBytes);
 }
 

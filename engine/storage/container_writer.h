@@ -22,6 +22,9 @@ namespace simtile::storage {
 // Throws Error(kInvalidArgument) when `path` names a folder, or a device or pipe, which publishing would replace.
 void check_output_path(const std::string& path);
 
+// Whether a file outlives a crash of the machine, or is made again when it is missing: then nothing is synced.
+enum class Durability { kSynced, kTemporary };
+
 // A file that appears whole under its name or not at all.
 class AtomicFile {
  public:
@@ -33,7 +36,7 @@ class AtomicFile {
   const os::File& file() const noexcept { return file_; }
   const std::string& path() const noexcept { return path_; }
   // Syncs, renames over path(), syncs the folder.
-  void publish();
+  void publish(Durability durability = Durability::kSynced);
 
  private:
   std::string path_;
@@ -44,7 +47,7 @@ class AtomicFile {
 // Appends to one section, hashing block by block as it goes.
 class SectionWriter {
  public:
-  SectionWriter(const os::File& file, SectionKind kind, std::uint64_t offset);
+  SectionWriter(const os::File& file, SectionKind kind, std::uint64_t offset, Durability durability);
   SectionWriter(SectionWriter&&) = default;
 
   void append(std::span<const std::byte> bytes);
@@ -63,6 +66,7 @@ class SectionWriter {
   const os::File* file_;
   SectionKind kind_;
   std::uint64_t offset_;
+  Durability durability_;
   std::uint64_t bytes_ = 0;
   std::uint64_t flushed_ = 0;
   std::vector<std::byte> buffer_;
@@ -71,7 +75,7 @@ class SectionWriter {
 
 class ContainerWriter {
  public:
-  ContainerWriter(const std::string& path, std::span<const char, 8> magic);
+  ContainerWriter(const std::string& path, std::span<const char, 8> magic, Durability durability = Durability::kSynced);
 
   // A section that starts where the last closed one ended.
   SectionWriter begin_section(SectionKind kind);
@@ -88,6 +92,7 @@ class ContainerWriter {
     std::vector<std::uint64_t> block_hashes;
   };
   AtomicFile out_;
+  Durability durability_;
   char magic_[8];
   std::uint64_t end_ = kHeaderBytes;
   std::vector<Finished> sections_;

@@ -6,9 +6,19 @@
 
 #include "engine/storage/matrix_file.h"
 #include "engine/storage/neighbours_file.h"
+#include "engine/storage/screen_file.h"
 #include "simtile/error.h"
 
 namespace simtile {
+
+std::string_view to_string(FileKind kind) noexcept {
+  switch (kind) {
+    case FileKind::kMatrix: return "matrix";
+    case FileKind::kNeighbours: return "neighbours";
+    case FileKind::kScreen: return "screen";
+  }
+  return "unknown";
+}
 
 FileKind identify_file(const std::string& path) {
   std::array<char, 8> magic{};
@@ -16,6 +26,7 @@ FileKind identify_file(const std::string& path) {
   file.read_at(std::as_writable_bytes(std::span(magic)), 0);
   if (std::ranges::equal(magic, storage::kMatrixMagic)) return FileKind::kMatrix;
   if (std::ranges::equal(magic, storage::kNeighboursMagic)) return FileKind::kNeighbours;
+  if (std::ranges::equal(magic, storage::kScreenMagic)) return FileKind::kScreen;
   throw Error(ErrorCode::kCorrupt, "'" + path + "' is not a simtile file (wrong magic at offset 0); import it first");
 }
 
@@ -25,8 +36,12 @@ VerifySummary verify_file(const std::string& path) {
     return VerifySummary{kind, container.header().file_bytes, container.header().block_count};
   };
   const FileKind kind = identify_file(path);
-  if (kind == FileKind::kMatrix) return verify(kind, storage::MatrixFile::open(path).container());
-  return verify(kind, storage::NeighboursFile::open(path).container());
+  switch (kind) {
+    case FileKind::kMatrix: return verify(kind, storage::MatrixFile::open(path).container());
+    case FileKind::kNeighbours: return verify(kind, storage::NeighboursFile::open(path).container());
+    case FileKind::kScreen: return verify(kind, storage::ScreenFile::open(path).container());
+  }
+  return {};
 }
 
 }  // namespace simtile

@@ -43,6 +43,7 @@ struct JobOptions {
   std::uint64_t budget_bytes = 0;  // bounds the whole process; 0: default_budget_bytes()
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
+  ScreenUse screen = ScreenUse::kAuto;
   std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
   bool fresh = false;               // forget what an interrupted run left
   double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
@@ -50,7 +51,8 @@ struct JobOptions {
   const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
 };
 
-// What a job will do. A pure function of shapes, options and the machine's fixed costs.
+// What a job will do: from shapes, options and the machine's fixed costs, and where a screen may pay, from a sample of
+// the base's rows.
 struct JobPlan {
   std::uint64_t query_rows = 0, base_rows = 0, dims = 0;
   std::uint64_t top_k = 0;
@@ -68,8 +70,12 @@ struct JobPlan {
   bool spills = false;             // top-K state does not fit: candidates go to disk
   std::uint64_t pairs_total = 0;   // (query row, base row) pairs the answer is drawn from
   std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join
-  double flops = 0.0;
+  double flops = 0.0;              // without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
+  bool screened = false;                                              // pairs are bounded first; then, foretold:
+  std::uint64_t screen_first_dims = 0, screen_next_dims = 0;          // coordinates of the two bounds
+  double screen_left_first = 1.0, screen_left_next = 1.0;             // shares of the pairs that they leave
+  double screen_cost = 1.0;                                           // the job's time, as a share of that without
 };
 
 struct JobReport {
@@ -79,8 +85,13 @@ struct JobReport {
   std::uint64_t pairs_scored = 0;  // by this process
   double flops = 0.0;              // by this process
   std::uint64_t bytes_read = 0, bytes_spilled = 0;
-  std::uint64_t candidates = 0;      // scores that entered a top-K state
-  std::uint64_t tiles_resumed = 0;   // tiles that an earlier process had done
+  std::uint64_t candidates = 0;                             // scores that entered a top-K state
+  bool screened = false;                                    // pairs were bounded first; then, of pairs_scored:
+  std::uint64_t pairs_dropped_by_tile = 0;                  // that tiles as a whole ruled out, before the first bound
+  std::uint64_t pairs_left_first = 0, pairs_left_next = 0;  // that the first and the second bound let through
+  std::uint64_t pairs_by_definition = 0;                    // that were scored by the definition
+  double seconds_screen = 0.0;                              // making the screen, before the first tile
+  std::uint64_t tiles_resumed = 0;                          // tiles that an earlier process had done
   bool discarded_other_job = false;  // the work folder held what another job had left; it was cleared
   std::uint64_t output_xxh3 = 0;     // XXH3-64 of the output file's bytes
 };

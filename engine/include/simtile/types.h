@@ -39,6 +39,14 @@ enum class Isa : std::uint32_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512 = 3 
 std::string_view to_string(Isa isa) noexcept;
 Isa parse_isa(std::string_view word);
 
+// Whether a job looks at cheap upper bounds first and scores only the pairs that they leave (exact pruning: the answer
+// is the same to the bit). kAuto does where a sample says that it pays.
+enum class ScreenUse : std::uint32_t { kAuto = 0, kOn = 1, kOff = 2 };
+
+// "auto", "on", "off". `parse_screen_use` throws Error(kInvalidArgument) on any other word.
+std::string_view to_string(ScreenUse use) noexcept;
+ScreenUse parse_screen_use(std::string_view word);
+
 // Stands where a row has fewer than K neighbours; -1 when read as a signed integer.
 inline constexpr std::uint64_t kNoRow = std::numeric_limits<std::uint64_t>::max();
 

@@ -3,12 +3,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace simtile {
 
-enum class FileKind { kMatrix, kNeighbours };
+enum class FileKind { kMatrix, kNeighbours, kScreen };
 
-// Goes by the magic. Throws Error(kCorrupt) when it is neither, Error(kIo) when it cannot be read.
+// "matrix", "neighbours", "screen".
+std::string_view to_string(FileKind kind) noexcept;
+
+// Goes by the magic. Throws Error(kCorrupt) when it is none of them, Error(kIo) when it cannot be read.
 FileKind identify_file(const std::string& path);
 
 struct VerifySummary {

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace simtile::join {
+namespace simtile {
 
 // Runs `work` in an arena of `threads` threads, this one among them. More threads than processors are allowed when
 // asked for, which the arena alone would cap.
@@ -29,4 +29,4 @@ void parallel_for_each(std::uint32_t threads, std::uint64_t begin, std::uint64_t
   });
 }
 
-}  // namespace simtile::join
+}  // namespace simtile

@@ -1,0 +1,138 @@
+#include "engine/join/screen_cascade.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/checked.h"
+
+namespace simtile::join {
+
+using kernels::kQueryShift;
+
+namespace {
+constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
+std::uint32_t query_of(std::uint32_t pair) noexcept { return pair >> kQueryShift; }
+std::uint32_t base_of(std::uint32_t pair) noexcept { return pair & kColumnMask; }
+std::uint64_t ball_count(const plan::Shapes& shapes, const plan::TilePlan& plan) noexcept {
+  return divide_up(plan.tile_columns, std::uint64_t{shapes.base_width} * ScreenCascade::kPanelsOfABall);
+}
+}  // namespace
+
+ScreenCascade::ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
+                             const kernels::TileKernel& kernel, Metric metric)
+    : shape_(shapes.screen),
+      dims_(static_cast<std::uint32_t>(shapes.dims)),
+      kernel_(&kernel),
+      is_l2_(metric == Metric::kL2),
+      panels_(budget, shapes.screen, plan.tile_columns, kernel.base_width, kernel.pack_base_panel,
+              metric == Metric::kCosine),
+      rows_(budget, plan.tile_columns * shapes.dims * sizeof(float)),
+      decoded_(budget, plan.tile_columns),
+      centres_(budget, ball_count(shapes, plan) * shapes.screen.panel_dims() * sizeof(float)),
+      balls_(budget, ball_count(shapes, plan) * sizeof(ScreenBall)),
+      ones_(budget, plan.tile_columns * sizeof(float)) {
+  std::fill_n(ones_.as<float>(), plan.tile_columns, 1.0f);
+}
+
+void ScreenCascade::begin_tile(const screen::ScreenRows::Window& screen, DenseRows::Window& window,
+                               std::uint64_t columns) {
+  screen_ = &screen;
+  window_ = &window;
+  columns_ = columns;
+  panels_.fill(screen, 0, columns);
+  const std::uint64_t panel_count = divide_up(columns, kernel_->base_width);
+  for (std::uint64_t first = 0; first < panel_count; first += kPanelsOfABall) {
+    const std::uint64_t ball = first / kPanelsOfABall;
+    balls_.as<ScreenBall>()[ball] =
+        panels_.ball_of_panels(first, std::min<std::uint64_t>(kPanelsOfABall, panel_count - first),
+                               centres_.as<float>() + ball * panels_.dims());
+  }
+  std::memset(decoded_.as<std::uint8_t>(), 0, columns);
+  all_loaded_ = false;
+}
+
+bool ScreenCascade::rules_out(const ScreenBall& queries, std::uint32_t first_panel, double limit) const noexcept {
+  return largest_product(queries, balls_.as<ScreenBall>()[first_panel / kPanelsOfABall], panels_.dims()) < limit;
+}
+
+void ScreenCascade::settle(const Stripe& stripe, const Limits& limits, kernels::Survivors& pairs) {
+  if (pairs.count == 0) return;
+  counts_.first += pairs.count;
+  if (shape_.next_dims != 0) {
+    bound_by_more_coordinates(stripe, pairs);
+    drop_decided(limits, pairs);
+  }
+  counts_.next += pairs.count;
+  decode_bases(pairs);
+  bound_by_rows(stripe, pairs);
+  drop_decided(limits, pairs);
+  counts_.scored += pairs.count;
+  const kernels::RescorePairs rescore = is_l2_ ? kernel_->squared_l2_of_row_pairs : kernel_->inner_product_of_row_pairs;
+  rescore(stripe.row(0), rows_.as<float>(), dims_, pairs.pairs, pairs.count, pairs.scores);
+}
+
+// In the place of what the first coordinates left out: the next ones, and what those leave out.
+void ScreenCascade::bound_by_more_coordinates(const Stripe& stripe, kernels::Survivors& pairs) const {
+  const ScreenPanels& queries = stripe.screen();
+  const float* query_first = queries.first_residuals();
+  const float* query_next = queries.next_residuals();
+  const float* base_first = panels_.first_residuals();
+  const float* base_next = panels_.next_residuals();
+  for (std::uint32_t i = 0; i < pairs.count; ++i) {
+    const std::uint32_t q = query_of(pairs.pairs[i]);
+    const std::uint32_t b = base_of(pairs.pairs[i]);
+    pairs.scores[i] += query_next[q] * base_next[b] - query_first[q] * base_first[b];
+  }
+  const kernels::PairProducts rows{stripe.next_coordinates(), screen_->prefix(0) + shape_.first_dims,
+                                   panels_.scales(),          shape_.next_dims,
+                                   shape_.prefix_dims,        static_cast<std::uint32_t>(shape_.next_dims)};
+  kernel_->add_pair_products(rows, pairs.pairs, pairs.count, pairs.scores);
+}
+
+void ScreenCascade::bound_by_rows(const Stripe& stripe, kernels::Survivors& pairs) const {
+  const float* query_slack = stripe.screen().slack();
+  const float* base_slack = panels_.slack();
+  for (std::uint32_t i = 0; i < pairs.count; ++i)
+    pairs.scores[i] = query_slack[query_of(pairs.pairs[i])] * base_slack[base_of(pairs.pairs[i])];
+  const kernels::PairProducts rows{stripe.row(0), rows_.as<float>(), ones_.as<float>(), dims_, dims_, dims_};
+  kernel_->add_pair_products(rows, pairs.pairs, pairs.count, pairs.scores);
+}
+
+// Keeps, in order and without a branch, the pairs whose bound either row's threshold lets through.
+void ScreenCascade::drop_decided(const Limits& limits, kernels::Survivors& pairs) const {
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < pairs.count; ++i) {
+    const std::uint32_t pair = pairs.pairs[i];
+    const float bound = pairs.scores[i];
+    const std::uint32_t q = query_of(pair);
+    const std::uint32_t b = base_of(pair);
+    float for_query = limits.query_thresholds[q];
+    float for_base = limits.base_thresholds[b];
+    if (is_l2_) {
+      for_query += limits.base_offsets[b];
+      for_base += limits.query_offsets[q];
+    }
+    pairs.pairs[kept] = pair;
+    pairs.scores[kept] = bound;
+    kept += static_cast<std::uint32_t>(bound >= for_query) | static_cast<std::uint32_t>(bound >= for_base);
+  }
+  pairs.count = kept;
+}
+
+// Where many base rows are wanted, all are: loading them row by row would cost more.
+void ScreenCascade::decode_bases(const kernels::Survivors& pairs) {
+  auto* decoded = decoded_.as<std::uint8_t>();
+  if (!all_loaded_ && pairs.count > columns_ / 8) {
+    window_->load(0, columns_);
+    all_loaded_ = true;
+  }
+  for (std::uint32_t i = 0; i < pairs.count; ++i) {
+    const std::uint32_t b = base_of(pairs.pairs[i]);
+    if (decoded[b] != 0) continue;
+    if (!all_loaded_) window_->load(b, 1);
+    window_->decode(b, rows_.as<float>() + std::size_t{b} * dims_);
+    decoded[b] = 1;
+  }
+}
+
+}  // namespace simtile::join

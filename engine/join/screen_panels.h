@@ -1,0 +1,70 @@
+// One side's rows made ready for a screen: panels of their first coordinates, and what the later stages add to a bound.
+//
+// A row's panel dimensions are its first_dims coordinates, its residual norm after them and its slack coordinate
+// (screen/screen_margin.h): the inner product of two rows is an upper bound on their score's product. For a cosine all
+// is scaled by the row's inverse norm.
+//
+// Threads: fill() from one thread; afterwards read by all.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/tile_kernel.h"
+#include "engine/memory/lease.h"
+#include "engine/plan/tile_plan.h"
+#include "engine/screen/screen_rows.h"
+
+namespace simtile::join {
+
+// A ball that holds rows of panels: for every row a of one ball and b of another, a.b is at most
+// centre.centre + |centre| radius + radius |centre| + radius radius.
+struct ScreenBall {
+  const float* centre = nullptr;  // ScreenPanels::dims() floats
+  double centre_norm = 0.0;
+  double radius = 0.0;
+};
+double largest_product(const ScreenBall& a, const ScreenBall& b, std::uint32_t dims) noexcept;
+
+class ScreenPanels {
+ public:
+  ScreenPanels() = default;
+  // `rows`: the most at once; a multiple of `width` or not.
+  ScreenPanels(PageBudget& budget, const plan::ScreenShape& shape, std::uint64_t rows, std::uint32_t width,
+               kernels::PackPanel pack, bool unit_norm);
+
+  // Takes rows [0, rows) of the window, which are loaded, as rows [at, at + rows); `at` is a multiple of the width.
+  void fill(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows);
+
+  std::uint32_t dims() const noexcept { return static_cast<std::uint32_t>(shape_.panel_dims()); }
+  const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * dims() * width_; }
+  // The ball of one panel's rows; and of some panels' rows, its centre being written to `centre`.
+  ScreenBall panel_ball(std::uint64_t panel) const noexcept;
+  ScreenBall ball_of_panels(std::uint64_t first, std::uint64_t count, float* centre) const noexcept;
+  // Of each row, scaled: the residual norms after the first and after the next coordinates, the slack coordinate, and
+  // the scale itself.
+  const float* first_residuals() const noexcept { return first_residuals_.as<float>(); }
+  const float* next_residuals() const noexcept { return next_residuals_.as<float>(); }
+  const float* slack() const noexcept { return slack_.as<float>(); }
+  const float* scales() const noexcept { return scales_.as<float>(); }
+  // Not scaled.
+  const double* squared_norms() const noexcept { return squared_norms_.as<double>(); }
+
+ private:
+  void enclose_panel(std::uint64_t panel, std::uint32_t rows) noexcept;
+
+  plan::ScreenShape shape_;
+  std::uint32_t width_ = 1;
+  kernels::PackPanel pack_ = nullptr;
+  bool unit_norm_ = false;
+  BudgetedMemory panels_;
+  BudgetedMemory first_residuals_;
+  BudgetedMemory next_residuals_;
+  BudgetedMemory slack_;
+  BudgetedMemory scales_;
+  BudgetedMemory squared_norms_;
+  BudgetedMemory centres_;  // of each panel
+  BudgetedMemory centre_norms_;
+  BudgetedMemory radii_;
+};
+
+}  // namespace simtile::join

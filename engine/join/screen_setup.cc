@@ -1,0 +1,143 @@
+#include "engine/join/screen_setup.h"
+
+#include <algorithm>
+
+#include "engine/screen/screen_builder.h"
+#include "simtile/error.h"
+#include "simtile/screen.h"
+
+namespace simtile::join {
+namespace {
+
+constexpr std::uint64_t kFewestStripeRows = 1024;
+// Below so many multiplications the sample alone would cost more than a screen can save.
+constexpr double kLeastWork = 2e10;
+// A screen must promise to save this much: the promise is not exact.
+constexpr double kWorthwhileCost = 0.85;
+
+bool can_be_screened(const plan::Shapes& shapes) {
+  return !shapes.sparse && !shapes.few_queries && shapes.dims >= screen::kFewestColumns &&
+         shapes.base_rows >= screen::kFewestRows;
+}
+
+double multiplications(const plan::Shapes& shapes) {
+  return static_cast<double>(shapes.query_rows) * static_cast<double>(shapes.base_rows) *
+         static_cast<double>(shapes.dims) * (shapes.self_join ? 0.5 : 1.0);
+}
+
+bool norms_fit(const screen::ScreenRows& rows) {
+  const storage::ScreenBody& body = rows.body();
+  return body.largest_norm == 0.0 ||
+         (screen::ScreenMargin::fits(body.smallest_norm) && screen::ScreenMargin::fits(body.largest_norm));
+}
+
+}  // namespace
+
+bool ScreenSetup::decide() {
+  if (options_.screen == ScreenUse::kOff || !can_be_screened(job_.shapes)) return false;
+  if (options_.screen == ScreenUse::kAuto && multiplications(job_.shapes) < kLeastWork) return false;
+  plan_without_ = job_.plan;
+  if (find_basis_and_predict() && plan_with_screen()) return true;
+  do_without();
+  return false;
+}
+
+bool ScreenSetup::find_basis_and_predict() {
+  const plan::Shapes& shapes = job_.shapes;
+  const screen::Workers workers{shapes.threads, options_.stop};
+  const std::uint64_t sampled = screen::sample_rows(shapes.base_rows, shapes.dims, budget_.remaining_bytes());
+  if (sampled < screen::kFewestRows) return false;
+  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled);
+  open_stored();
+  basis_ = stored_ ? stored_->load_basis(budget_)
+                   : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims,
+                                        screen::preferred_prefix_dims(shapes.dims, sampled), workers);
+  if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
+  prediction_ =
+      screen::predict(budget_, *job_.kernel, sample, *basis_,
+                      {options_.metric, shapes.top_k, shapes.query_rows, shapes.base_rows, shapes.self_join, workers});
+  job_.shapes.screen = {basis_->prefix_dims, prediction_.first_dims, prediction_.next_dims};
+  return options_.screen == ScreenUse::kOn || prediction_.cost <= kWorthwhileCost;
+}
+
+// Where the budget leaves room for short stripes alone, making each base row ready for a screen costs more than it
+// saves.
+bool ScreenSetup::plan_with_screen() {
+  const std::uint64_t rows = job_.shapes.query_rows;
+  const std::uint64_t least = std::min({kFewestStripeRows, std::max(kFewestStripeRows / 2, rows / 12), rows});
+  try {
+    job_.plan = plan::make_plan(job_.shapes, job_.budget_bytes);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBudgetTooSmall) throw;
+    return false;
+  }
+  job_.plan.smallest_bytes = plan_without_.smallest_bytes;
+  return job_.plan.stripe_rows >= least;
+}
+
+// One of another matrix is not this job's. A damaged one is an error where a screen was asked for; otherwise the job
+// makes its own.
+void ScreenSetup::open_stored() {
+  const storage::MatrixFile& matrix = job_.base->matrix;
+  const std::string path = default_screen_path(matrix.path());
+  if (!os::exists(path)) return;
+  try {
+    stored_ = std::make_unique<screen::ScreenRows>(path, budget_);
+  } catch (const Error&) {
+    if (options_.screen == ScreenUse::kOn) throw;
+    return;
+  }
+  const storage::ScreenBody& body = stored_->body();
+  if (body.matrix_identity != matrix.identity() || body.columns != matrix.columns() || body.rows != matrix.rows() ||
+      !norms_fit(*stored_))
+    stored_.reset();
+}
+
+// A screen that cannot be written (a full disk, rows too long for one) is no reason for the job to fail.
+void ScreenSetup::make_files(const std::string& folder) {
+  try {
+    const bool done = make_base(folder) && make_queries(folder);
+    if (!done) do_without();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kIo || options_.screen == ScreenUse::kOn) throw;
+    do_without();
+  }
+  basis_.reset();
+}
+
+bool ScreenSetup::make_base(const std::string& folder) {
+  job_.base->screen = stored_ ? std::move(stored_) : make_rows(*job_.base, folder + "/base.screen");
+  return job_.base->screen != nullptr;
+}
+
+bool ScreenSetup::make_queries(const std::string& folder) {
+  if (!job_.queries) return true;
+  job_.queries->screen = make_rows(*job_.queries, folder + "/queries.screen");
+  return job_.queries->screen != nullptr;
+}
+
+// Null where the rows can have none, or the budget has no room to make it.
+std::unique_ptr<screen::ScreenRows> ScreenSetup::make_rows(Side& side, const std::string& path) {
+  if (screen::build_bytes(*job_.kernel, basis_->prefix_dims, job_.shapes.dims, side.matrix.row_stride_bytes(),
+                          job_.shapes.threads) > budget_.remaining_bytes())
+    return nullptr;
+  screen::BuildOptions build;
+  build.threads = job_.shapes.threads;
+  build.stop = options_.stop;
+  build.durability = storage::Durability::kTemporary;
+  if (!screen::build_screen(budget_, *job_.kernel, side.matrix, *side.dense, *basis_, path, build)) return nullptr;
+  auto rows = std::make_unique<screen::ScreenRows>(path, budget_);
+  os::remove_file(path);
+  return rows;
+}
+
+void ScreenSetup::do_without() {
+  stored_.reset();
+  basis_.reset();
+  job_.base->screen.reset();
+  if (job_.queries) job_.queries->screen.reset();
+  job_.shapes.screen = {};
+  job_.plan = plan_without_;
+}
+
+}  // namespace simtile::join

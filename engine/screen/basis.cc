@@ -1,0 +1,110 @@
+#include "engine/screen/basis.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "engine/base/checked.h"
+#include "engine/screen/orthonormalize.h"
+#include "engine/storage/row_norm.h"
+#include "engine/storage/screen_layout.h"
+#include "simtile/error.h"
+
+namespace simtile::screen {
+namespace {
+
+constexpr std::uint64_t kRowsOfAPiece = 32;  // the sample is pieces of consecutive rows
+constexpr std::uint64_t kMostSampled = 4096;
+constexpr std::uint64_t kMostBytes = std::uint64_t{48} << 20;
+constexpr std::uint64_t kMostPrefixDims = 256;
+constexpr int kIterations = 3;
+
+// Random signs: row i, column c.
+float sign(std::uint64_t i, std::uint64_t c) noexcept {
+  std::uint64_t state = (i << 32) + c + 0x9e3779b97f4a7c15u;  // splitmix64
+  state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9u;
+  state = (state ^ (state >> 27)) * 0x94d049bb133111ebu;
+  return (state >> 63) != 0 ? 1.0f : -1.0f;
+}
+
+}  // namespace
+
+std::uint64_t Basis::xxh3() const noexcept {
+  return XXH3_64bits(directions.as<float>(), prefix_dims * columns * sizeof(float));
+}
+
+std::uint64_t sample_rows(std::uint64_t row_count, std::uint64_t columns, std::uint64_t bytes) noexcept {
+  // The sample twice, coordinates of it twice (prediction.h), and the directions four times.
+  const std::uint64_t row_bytes = (2 * columns + 3 * kMostPrefixDims) * sizeof(float);
+  const std::uint64_t fixed_bytes = 5 * kMostPrefixDims * columns * sizeof(float);
+  const std::uint64_t usable = std::min(bytes / 2, std::max(kMostBytes, 2 * fixed_bytes));
+  if (fixed_bytes >= usable) return 0;
+  return std::min({row_count, kMostSampled, (usable - fixed_bytes) / row_bytes});
+}
+
+std::uint64_t preferred_prefix_dims(std::uint64_t columns, std::uint64_t sampled) noexcept {
+  return std::min({kMostPrefixDims, columns, sampled}) / storage::kScreenStep * storage::kScreenStep;
+}
+
+Sample::Sample(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows& rows, std::uint64_t row_count,
+               std::uint64_t columns, std::uint64_t sampled)
+    : by_row(budget, kernel, sampled, columns), by_column(budget, kernel, columns, sampled) {
+  std::vector<float> row(columns);
+  const std::uint64_t pieces = divide_up(sampled, kRowsOfAPiece);
+  std::uint64_t taken = 0;
+  for (std::uint64_t piece = 0; piece < pieces; ++piece) {
+    const std::uint64_t count = std::min(kRowsOfAPiece, sampled - taken);
+    const std::uint64_t first = taken + (pieces > 1 ? (row_count - sampled) / (pieces - 1) * piece : 0);
+    DenseRows::Window window = rows.window(first, count);
+    window.load(0, count);
+    for (std::uint64_t r = 0; r < count; ++r, ++taken) {
+      window.decode_stored(r, row.data());
+      const double norm = row_norm(row.data(), columns);
+      squared_norms.push_back(static_cast<float>(norm * norm));
+      const double inverse = inverse_norm(norm);
+      for (float& value : row) value = unit_value(value, inverse);
+      by_row.set_row(taken, row.data());
+      by_column.set_dim(taken, row.data());
+    }
+    window.close();
+  }
+}
+
+Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, std::uint64_t columns,
+                 std::uint64_t prefix_dims, const Workers& workers) {
+  Basis basis;
+  basis.columns = columns;
+  basis.prefix_dims = prefix_dims;
+  basis.directions = BudgetedMemory(budget, prefix_dims * columns * sizeof(float));
+  auto* directions = basis.directions.as<float>();
+  for (std::uint64_t i = 0; i < prefix_dims; ++i)
+    for (std::uint64_t c = 0; c < columns; ++c) directions[i * columns + c] = sign(i, c);
+
+  const std::uint64_t weights_stride = sample.by_row.padded_rows();
+  const std::uint64_t product_stride = sample.by_column.padded_rows();  // at least `columns`
+  const BudgetedMemory weights(budget, prefix_dims * weights_stride * sizeof(float));
+  const BudgetedMemory products(budget, prefix_dims * product_stride * sizeof(float));
+  for (int iteration = 0; iteration < kIterations; ++iteration) {
+    // directions <- orthonormal rows of (directions X') X
+    multiply(kernel, workers, directions, columns, prefix_dims, sample.by_row, weights.as<float>(), weights_stride);
+    multiply(kernel, workers, weights.as<float>(), weights_stride, prefix_dims, sample.by_column, products.as<float>(),
+             product_stride);
+    for (std::uint64_t i = 0; i < prefix_dims; ++i)
+      std::copy_n(products.as<float>() + i * product_stride, columns, directions + i * columns);
+    orthonormalize(directions, prefix_dims, columns, iteration + 1 == kIterations ? 2 : 1, workers.threads);
+  }
+  basis.error = orthonormality_error(directions, prefix_dims, columns, workers.threads);
+  return basis;
+}
+
+Basis find_basis(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows& rows, std::uint64_t row_count,
+                 std::uint64_t columns, const Workers& workers) {
+  const std::uint64_t sampled = sample_rows(row_count, columns, budget.remaining_bytes());
+  if (sampled < kFewestRows)
+    throw Error(ErrorCode::kBudgetTooSmall, "the budget leaves no room to sample rows of " + std::to_string(columns) +
+                                                " columns; give a larger one");
+  const Sample sample(budget, kernel, rows, row_count, columns, sampled);
+  return make_basis(budget, kernel, sample, columns, preferred_prefix_dims(columns, sampled), workers);
+}
+
+}  // namespace simtile::screen
