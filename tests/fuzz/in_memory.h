@@ -1,0 +1,99 @@
+// What the fuzz targets share: bytes as a file in memory, and changes to an honest file as the fuzzer writes them.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace simtile::fuzz {
+
+// A promise that was broken: what the fuzzer looks for beside crashes.
+inline void require(bool kept, const char* promise) {
+  if (kept) return;
+  std::fprintf(stderr, "broken promise: %s\n", promise);
+  std::abort();
+}
+
+// One file in memory, written anew for each input.
+class MemoryFile {
+ public:
+  MemoryFile() : fd_(::memfd_create("input", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {
+    require(fd_ >= 0, "there is memory for a file");
+  }
+  void write(std::span<const std::uint8_t> bytes) const {
+    require(::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, bytes.data(), bytes.size(), 0) == ssize_t(bytes.size()),
+            "a file in memory takes what is written to it");
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  int fd_;
+  std::string path_;
+};
+
+// A folder in memory for this process, removed at its end.
+class MemoryFolder {
+ public:
+  MemoryFolder() {
+    std::string name = "/dev/shm/simtile-fuzz-XXXXXX";
+    require(::mkdtemp(name.data()) != nullptr, "a folder can be made in /dev/shm");
+    path_ = name;
+  }
+  MemoryFolder(const MemoryFolder&) = delete;
+  MemoryFolder& operator=(const MemoryFolder&) = delete;
+  ~MemoryFolder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+// Takes the fuzzer's bytes from the front; zeros when there are no more.
+class Input {
+ public:
+  Input(const std::uint8_t* data, std::size_t size) : bytes_(data, size) {}
+
+  bool empty() const { return bytes_.empty(); }
+  template <typename T>
+  T take() {
+    T value{};
+    const std::size_t taken = std::min(sizeof value, bytes_.size());
+    if (taken > 0) std::memcpy(&value, bytes_.data(), taken);
+    bytes_ = bytes_.subspan(taken);
+    return value;
+  }
+  std::span<const std::uint8_t> take_bytes(std::size_t most) {
+    const auto taken = bytes_.first(std::min(most, bytes_.size()));
+    bytes_ = bytes_.subspan(taken.size());
+    return taken;
+  }
+  std::span<const std::uint8_t> rest() const { return bytes_; }
+
+ private:
+  std::span<const std::uint8_t> bytes_;
+};
+
+// The rest of the input as changes to an honest file: offset (16 bits, counted from the end where the next bit is
+// set), how many bytes (1 to 8), and the bytes. So that small inputs reach deep into files of many pages.
+inline void apply_changes(Input& input, std::string& file) {
+  while (!input.empty() && !file.empty()) {
+    const std::size_t offset = input.take<std::uint16_t>();
+    const auto shape = input.take<std::uint8_t>();
+    const std::size_t place = offset % file.size();
+    const std::size_t at = (shape & 0x80) != 0 ? file.size() - 1 - place : place;
+    const auto bytes = input.take_bytes(1 + shape % 8);
+    std::copy_n(bytes.begin(), std::min(bytes.size(), file.size() - at), file.begin() + std::ptrdiff_t(at));
+  }
+}
+
+}  // namespace simtile::fuzz
