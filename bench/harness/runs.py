@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import files, simtile_job
+from harness import files, sets, simtile_job
 from harness.works import FAISS_AVX2
 
 PEERS_PROGRAM = str(Path(__file__).with_name("peers.py"))
@@ -39,6 +39,10 @@ class Arena:
         self.threads = threads
 
     def inputs(self, job):
+        if job.real_set:
+            of_set = sets.SETS[job.real_set]
+            names = (of_set.base, of_set.queries if job.query_rows else "")
+            return tuple(sets.imported(self.simtile, self.folder, name) if name else "" for name in names)
         base = files.generate(self.simtile, self.folder, job.rows, job.dims)
         queries = files.generate(self.simtile, self.folder, job.query_rows, job.dims, seed=2) if job.query_rows else ""
         return base, queries
@@ -49,7 +53,8 @@ class Arena:
         base, queries = self.inputs(contestant.job)
         if contestant.program == "simtile":
             output = str(self.folder / "out.knn")
-            report = simtile_job.run(self.simtile, contestant.job, base, queries, output, threads, contestant.isa)
+            report = simtile_job.run(self.simtile, contestant.job, base, queries, output, threads, contestant.isa,
+                                     screen=contestant.screen)
             return report | {"seconds_in_report": report["seconds"], "seconds": report["wall_seconds"],
                              "sample": self.simtile_sample(output, contestant.job)}
         return self.run_a_peer(contestant, base, queries, threads)

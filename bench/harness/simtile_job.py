@@ -16,6 +16,7 @@ class Job:
     top_k: int
     metric: str = "ip"
     query_rows: int = 0
+    real_set: str = ""  # of harness.sets; otherwise Gaussian rows
 
     @property
     def answered_rows(self):
@@ -27,18 +28,19 @@ class Job:
         return 2.0 * self.answered_rows * self.rows * self.dims
 
     def scaled(self, scale):
-        if scale == 1:
+        if scale == 1 or self.real_set:
             return self
         rows = max(500, int(self.rows * scale))
         query_rows = max(100, int(self.query_rows * scale)) if self.query_rows else 0
         return Job(rows, self.dims, min(self.top_k, rows // 5), self.metric, query_rows)
 
 
-def run(simtile, job, base, queries, output, threads, isa="auto", budget=None):
+def run(simtile, job, base, queries, output, threads, isa="auto", budget=None, screen="auto"):
     """Runs the job; returns its report with `wall_seconds` added. Ends the benchmark when simtile fails."""
     report = Path(output).with_suffix(".json")
     command = [simtile, "search" if queries else "join", base] + ([queries] if queries else [])
     command += ["--top-k", str(job.top_k), "--metric", job.metric, "--threads", str(threads), "--isa", isa]
+    command += ["--screen", screen]
     command += ["--budget", str(budget)] if budget else []
     command += ["--output", str(output), "--report", str(report), "--fresh", "--progress", "none"]
     start = time.monotonic()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from harness import sets
 from harness.simtile_job import Job
 
 # FAISS with OpenBLAS held to AVX2, beside simtile held to AVX2.
@@ -18,6 +19,7 @@ class Contestant:
     job: Job
     program: str = "simtile"
     isa: str = "auto"
+    screen: str = "auto"
     threads: int = 0  # 0: as many as --threads says
     # Peers only: how many query rows are searched; their time is scaled up to all of the job's.
     query_rows: int = 0
@@ -37,6 +39,27 @@ def _against(name, about, job, peers, quick, isa="auto"):
     contestants += [Contestant(peer, job, program=peer, query_rows=min(MOST_QUERY_ROWS[peer][quick], job.answered_rows))
                     for peer in peers]
     return Work(name, about, tuple(contestants))
+
+
+def _with_and_without_screen(name, about, job, peers, quick):
+    work = _against(name, about, job, peers, quick)
+    without = Contestant("simtile --screen off", job, screen="off")
+    return replace(work, contestants=(work.contestants[0], without, *work.contestants[1:]))
+
+
+def screened_works(quick, scale):
+    """Work that has structure to skip by, and noise that has none."""
+    rows, dims = sets.shape(sets.SETS["fashion-mnist"].base)
+    fashion = Job(rows, dims, 10, "cosine", real_set="fashion-mnist")
+    search = replace(fashion, metric="l2", query_rows=sets.shape(sets.SETS["fashion-mnist"].queries)[0])
+    real = [("screen-fashion", fashion), ("screen-fashion-l2", replace(fashion, metric="l2")),
+            ("screen-fashion-100", replace(fashion, top_k=100)), ("screen-fashion-search", search)]
+    for name in ("cmudict", "bge-queries"):
+        rows, dims = sets.shape(sets.SETS[name].base)
+        real.append((f"screen-{name}", Job(rows, dims, 10, "cosine", real_set=name)))
+    works = [_with_and_without_screen(name, "real rows", job, ("faiss",), quick) for name, job in real if job.rows]
+    noise = Job(50_000, 512, 10, "cosine").scaled(scale)
+    return works + [_with_and_without_screen("screen-noise", "Gaussian rows", noise, (), quick)]
 
 
 def all_works(quick, scale):
@@ -63,4 +86,4 @@ def all_works(quick, scale):
     doubling = [Job(rows, 128, 10).scaled(scale) for rows in (25_000, 50_000, 100_000, 200_000)]
     works.append(Work("scaling-128", "self-join, twice the rows",
                       tuple(Contestant(f"{job.rows:,} rows", job) for job in doubling), scaling=True))
-    return works
+    return works + screened_works(quick, scale)
