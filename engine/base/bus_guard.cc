@@ -1,6 +1,8 @@
 #include "engine/base/bus_guard.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -69,9 +71,12 @@ bool replace_lost_pages(GuardedWindow& window, void* fault) noexcept {
   if (window.begin.load(std::memory_order_relaxed) != begin) return false;
   std::byte* const page = static_cast<std::byte*>(fault) - address % kPageBytes;
   const std::size_t bytes = round_up(end, kPageBytes) - (address - address % kPageBytes);
-  void* const replaced = ::mmap(page, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-  window.lost_pages.store(true, std::memory_order_relaxed);
-  return replaced != MAP_FAILED;
+  // First the mark: another thread may read the zeros as soon as they are there, and asks for the mark afterwards.
+  window.lost_pages.store(true, std::memory_order_release);
+  // The bare call: a library's mmap() is not said to be safe in a handler, and the thread sanitizer's takes replacing a
+  // page for a write to it, a race with whoever else is touching it.
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+  return ::syscall(SYS_mmap, page, bytes, PROT_READ, kFlags, -1, 0) == reinterpret_cast<long>(page);
 }
 
 bool replace_lost_pages_at(void* fault) noexcept {
@@ -120,7 +125,7 @@ GuardedWindow* guard_window(void* data, std::size_t bytes) {
   return window;
 }
 
-bool lost_pages(const GuardedWindow& window) noexcept { return window.lost_pages.load(std::memory_order_relaxed); }
+bool lost_pages(const GuardedWindow& window) noexcept { return window.lost_pages.load(std::memory_order_acquire); }
 
 void unguard_window(GuardedWindow* window) noexcept { window->begin.store(0, std::memory_order_release); }
 
