@@ -153,7 +153,7 @@ TEST(Screen, EveryKindOfMatrixMetricAndKernelGivesTheSameBytes) {
     write_matrix(folder / "a.emb", make_matrix(kind, 900, 70, 5));
     for (const Metric metric : kMetrics) {
       const bool too_long_or_short = kind == Kind::kHuge || kind == Kind::kTiny;
-      for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+      for (const Isa isa : {Isa::kAuto, Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
         if (!kernels::is_supported(isa)) continue;
         JobOptions options = options_for(metric, 12, ScreenUse::kOn);
         options.isa = isa;

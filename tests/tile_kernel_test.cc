@@ -117,7 +117,7 @@ void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_ro
   if (l2) return;
 
   survivors.for_queries.count = 0;
-  kernel.screen_inner_product(strip, survivors.for_queries);
+  kernel.screen.inner_product(strip, survivors.for_queries);
   expected_for_queries.merge(expected_for_bases);
   EXPECT_EQ(by_pair(survivors.for_queries), expected_for_queries) << query_rows << " x " << base_rows << " x " << dims;
   const std::size_t stride = padded + 3;
@@ -239,7 +239,7 @@ TEST_P(TileKernelTest, L2ByTheProductComparesWithSums) {
   EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
   EXPECT_EQ(by_pair(survivors.for_bases), for_bases);
   survivors.for_queries.count = 0;
-  kernel().screen_squared_l2(strip, survivors.for_queries);
+  kernel().screen.squared_l2(strip, survivors.for_queries);
   for_queries.merge(for_bases);
   EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
 }

@@ -40,6 +40,7 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"flops", report.flops},
       {"candidates", report.candidates},
       {"screened", report.screened},
+      {"screen_isa", plan.screen_isa},
       {"screen_first_dims", plan.screen_first_dims},
       {"screen_next_dims", plan.screen_next_dims},
       {"pairs_dropped_by_tile", report.pairs_dropped_by_tile},

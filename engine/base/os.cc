@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -330,5 +331,15 @@ bool remove_file(const std::string& path) {
 void remove_file_quietly(const std::string& path) noexcept { ::unlink(path.c_str()); }
 
 bool remove_empty_directory(const std::string& path) { return ::rmdir(path.c_str()) == 0; }
+
+bool may_use_tile_registers() noexcept {
+#ifdef SYS_arch_prctl
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 }  // namespace simtile::os

@@ -154,4 +154,7 @@ bool remove_file(const std::string& path);
 void remove_file_quietly(const std::string& path) noexcept;
 bool remove_empty_directory(const std::string& path);
 
+// Asks for the use of AMX's tile registers, which a process has only once it has asked; false where there are none.
+bool may_use_tile_registers() noexcept;
+
 }  // namespace simtile::os

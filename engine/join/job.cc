@@ -125,6 +125,7 @@ void Run::compute() {
                     prepared_.shapes,
                     prepared_.plan,
                     prepared_.kernel,
+                    prepared_.screen_kernel,
                     options_.metric,
                     options_.stop,
                     [this] {

@@ -29,9 +29,11 @@ Pipeline::Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t 
       tasks_(job_.plan.tiles_in_flight),
       rows_done_(first_query_row) {
   for (std::size_t i = 0; i < stripe_in_use_.size(); ++i)
-    stripes_.push_back(std::make_unique<Stripe>(budget, job_.shapes, job_.plan, *job_.kernel, job_.metric));
+    stripes_.push_back(
+        std::make_unique<Stripe>(budget, job_.shapes, job_.plan, *job_.kernel, *job_.screen_kernel, job_.metric));
   for (Worker& worker : workers_)
-    worker.scorer = std::make_unique<TileScorer>(budget, job_.shapes, job_.plan, *job_.kernel, job_.metric, *state_);
+    worker.scorer = std::make_unique<TileScorer>(budget, job_.shapes, job_.plan, *job_.kernel, *job_.screen_kernel,
+                                                 job_.metric, *state_);
 }
 
 Pipeline::~Pipeline() = default;

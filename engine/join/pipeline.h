@@ -46,6 +46,7 @@ class Pipeline {
     plan::Shapes shapes;
     plan::TilePlan plan;
     const kernels::TileKernel* kernel;
+    const kernels::ScreenKernel* screen_kernel;
     Metric metric;
     const std::atomic<bool>* stop;  // may be null
     std::function<void()> on_tile;  // after each tile, in order, from one thread at a time

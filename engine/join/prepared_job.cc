@@ -104,6 +104,7 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   const storage::MatrixFile* query_matrix = queries ? &queries->matrix : nullptr;
   check_sides(base->matrix, query_matrix);
   kernel = &kernels::select_kernel(options.isa);
+  screen_kernel = &kernels::select_screen_kernel(options.isa);
   shapes = make_shapes(base->matrix, query_matrix, options, *kernel);
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();
   plan = plan::make_plan(shapes, budget_bytes);
@@ -154,6 +155,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
   out.screened = shapes.screen.in_use();
+  if (out.screened) out.screen_isa = screen_kernel->name;
   out.screen_first_dims = shapes.screen.first_dims;
   out.screen_next_dims = shapes.screen.next_dims;
   out.output_bytes = checked_multiply(shapes.query_rows, shapes.top_k * (sizeof(std::uint64_t) + sizeof(float)),

@@ -32,6 +32,7 @@ struct PreparedJob {
   std::optional<Side> queries;  // absent in a self-join
   std::uint64_t budget_bytes = 0;
   const kernels::TileKernel* kernel = nullptr;
+  const kernels::ScreenKernel* screen_kernel = nullptr;
   plan::Shapes shapes;
   plan::TilePlan plan;
 

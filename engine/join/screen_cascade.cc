@@ -19,12 +19,14 @@ std::uint64_t ball_count(const plan::Shapes& shapes, const plan::TilePlan& plan)
 }  // namespace
 
 ScreenCascade::ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-                             const kernels::TileKernel& kernel, Metric metric)
+                             const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
+                             Metric metric)
     : shape_(shapes.screen),
       dims_(static_cast<std::uint32_t>(shapes.dims)),
       kernel_(&kernel),
+      screen_kernel_(&screen_kernel),
       is_l2_(metric == Metric::kL2),
-      panels_(budget, shapes.screen, plan.tile_columns, kernel.base_width, kernel.pack_base_panel,
+      panels_(budget, shapes.screen, plan.tile_columns, screen_kernel.base_width, screen_kernel.pack_base_panel,
               metric == Metric::kCosine),
       rows_(budget, plan.tile_columns * shapes.dims * sizeof(float)),
       decoded_(budget, plan.tile_columns),
@@ -40,7 +42,7 @@ void ScreenCascade::begin_tile(const screen::ScreenRows::Window& screen, DenseRo
   window_ = &window;
   columns_ = columns;
   panels_.fill(screen, 0, columns);
-  const std::uint64_t panel_count = divide_up(columns, kernel_->base_width);
+  const std::uint64_t panel_count = divide_up(columns, screen_kernel_->base_width);
   for (std::uint64_t first = 0; first < panel_count; first += kPanelsOfABall) {
     const std::uint64_t ball = first / kPanelsOfABall;
     balls_.as<ScreenBall>()[ball] =
@@ -71,9 +73,13 @@ void ScreenCascade::settle(const Stripe& stripe, const Limits& limits, kernels::
   rescore(stripe.row(0), rows_.as<float>(), dims_, pairs.pairs, pairs.count, pairs.scores);
 }
 
-// In the place of what the first coordinates left out: the next ones, and what those leave out.
+// In the place of what the first coordinates left out: the next ones, and what those leave out. A first bound that was
+// not an exact product is forgotten.
 void ScreenCascade::bound_by_more_coordinates(const Stripe& stripe, kernels::Survivors& pairs) const {
   const ScreenPanels& queries = stripe.screen();
+  const bool goes_on = shape_.next_begin == shape_.first_dims;
+  const float* query_slack = queries.slack();
+  const float* base_slack = panels_.slack();
   const float* query_first = queries.first_residuals();
   const float* query_next = queries.next_residuals();
   const float* base_first = panels_.first_residuals();
@@ -81,11 +87,12 @@ void ScreenCascade::bound_by_more_coordinates(const Stripe& stripe, kernels::Sur
   for (std::uint32_t i = 0; i < pairs.count; ++i) {
     const std::uint32_t q = query_of(pairs.pairs[i]);
     const std::uint32_t b = base_of(pairs.pairs[i]);
-    pairs.scores[i] += query_next[q] * base_next[b] - query_first[q] * base_first[b];
+    const float before = goes_on ? pairs.scores[i] - query_first[q] * base_first[b] : query_slack[q] * base_slack[b];
+    pairs.scores[i] = before + query_next[q] * base_next[b];
   }
-  const kernels::PairProducts rows{stripe.next_coordinates(), screen_->prefix(0) + shape_.first_dims,
-                                   panels_.scales(),          shape_.next_dims,
-                                   shape_.prefix_dims,        static_cast<std::uint32_t>(shape_.next_dims)};
+  const kernels::PairProducts rows{stripe.next_coordinates(), screen_->prefix(0) + shape_.next_begin,
+                                   panels_.scales(),          shape_.second_dims(),
+                                   shape_.prefix_dims,        static_cast<std::uint32_t>(shape_.second_dims())};
   kernel_->add_pair_products(rows, pairs.pairs, pairs.count, pairs.scores);
 }
 

@@ -35,7 +35,7 @@ struct ScreenCounts {
 class ScreenCascade {
  public:
   ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-                const kernels::TileKernel& kernel, Metric metric);
+                const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric);
 
   // Takes on a tile's base rows. The windows are the tile's; they stay the caller's and must stay open while the tile's
   // pairs are settled.
@@ -46,6 +46,7 @@ class ScreenCascade {
     window_ = nullptr;
   }
   const ScreenPanels& panels() const noexcept { return panels_; }
+  const kernels::ScreenKernel& kernel() const noexcept { return *screen_kernel_; }
   // Base panels are ruled out so many at a time.
   static constexpr std::uint32_t kPanelsOfABall = 8;
   // Whether no pair of a stripe's panel, in its ball, and the base panels from `first_panel` on that share its ball can
@@ -75,6 +76,7 @@ class ScreenCascade {
   plan::ScreenShape shape_;
   std::uint32_t dims_;
   const kernels::TileKernel* kernel_;
+  const kernels::ScreenKernel* screen_kernel_;
   bool is_l2_;
   ScreenPanels panels_;
   BudgetedMemory rows_;     // the tile's base rows as the definition takes them, where decoded

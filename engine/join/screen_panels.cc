@@ -4,20 +4,45 @@
 #include <cmath>
 
 #include "engine/base/checked.h"
+#include "engine/base/wide_clones.h"
 #include "engine/storage/row_norm.h"
 
 namespace simtile::join {
 
 namespace {
-// Of any kernel's panels.
-constexpr std::uint32_t kMostWidth = 64;
+
+SIMTILE_WIDE_CLONES
+void scale_values(const float* values, float scale, std::uint32_t count, float* scaled) {
+  for (std::uint32_t i = 0; i < count; ++i) scaled[i] = values[i] * scale;
+}
+
+SIMTILE_WIDE_CLONES
+void add_scaled(float factor, const float* values, std::uint32_t count, float* sums) {
+  for (std::uint32_t i = 0; i < count; ++i) sums[i] += factor * values[i];
+}
+
+// In as many partial sums as let the compiler work on several at once.
+SIMTILE_WIDE_CLONES
+float squared_distance(const float* a, const float* b, std::uint32_t count) {
+  constexpr std::uint32_t kLanes = 16;
+  float lanes[kLanes] = {};
+  std::uint32_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::uint32_t l = 0; l < kLanes; ++l) lanes[l] += (a[i + l] - b[i + l]) * (a[i + l] - b[i + l]);
+  float sum = 0.0f;
+  for (const float lane : lanes) sum += lane;
+  for (; i < count; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
 }  // namespace
 
 ScreenPanels::ScreenPanels(PageBudget& budget, const plan::ScreenShape& shape, std::uint64_t rows, std::uint32_t width,
                            kernels::PackPanel pack, bool unit_norm)
-    : shape_(shape), width_(width), pack_(pack), unit_norm_(unit_norm) {
+    : shape_(shape), width_(width), pack_(pack), unit_norm_(unit_norm), panel_floats_(width * shape.panel_floats) {
   const std::uint64_t padded = round_up(rows, width);
-  panels_ = BudgetedMemory(budget, padded * shape.panel_dims() * sizeof(float));
+  panels_ = BudgetedMemory(budget, padded * shape.panel_floats * sizeof(float));
+  scaled_rows_ = BudgetedMemory(budget, width * shape.panel_dims() * sizeof(float));
   first_residuals_ = BudgetedMemory(budget, padded * sizeof(float));
   next_residuals_ = BudgetedMemory(budget, padded * sizeof(float));
   slack_ = BudgetedMemory(budget, padded * sizeof(float));
@@ -46,15 +71,13 @@ void ScreenPanels::fill(const screen::ScreenRows::Window& window, std::uint64_t 
   for (std::uint64_t done = 0; done < rows; done += width_) {
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(width_, rows - done));
     const std::uint64_t row = at + done;
-    float* panel = panels_.as<float>() + row / width_ * dims() * width_;
-    pack_(window.prefix(done), shape_.prefix_dims, count, first_dims, panel);
-    if (unit_norm_)
-      for (std::uint32_t d = 0; d < first_dims; ++d)
-        for (std::uint32_t r = 0; r < count; ++r) panel[d * width_ + r] *= scales_.as<float>()[row + r];
-    float* residuals = panel + std::size_t{first_dims} * width_;
-    std::fill_n(residuals, 2 * width_, 0.0f);
-    std::copy_n(first_residuals_.as<float>() + row, count, residuals);
-    std::copy_n(slack_.as<float>() + row, count, residuals + width_);
+    for (std::uint32_t r = 0; r < count; ++r) {
+      float* scaled = scaled_rows_.as<float>() + r * dims();
+      scale_values(window.prefix(done + r), scales_.as<float>()[row + r], first_dims, scaled);
+      scaled[first_dims] = first_residuals_.as<float>()[row + r];
+      scaled[first_dims + 1] = slack_.as<float>()[row + r];
+    }
+    pack_(scaled_rows_.as<float>(), dims(), count, dims(), panels_.as<float>() + row / width_ * panel_floats_);
     enclose_panel(row / width_, count);
   }
 }
@@ -73,19 +96,11 @@ constexpr double kRoundedUp = 1.0 + 1e-9;
 }  // namespace
 
 void ScreenPanels::enclose_panel(std::uint64_t panel, std::uint32_t rows) noexcept {
-  const float* values = this->panel(panel);
   float* centre = centres_.as<float>() + panel * dims();
-  float squared_radii[kMostWidth] = {};
-  for (std::uint32_t d = 0; d < dims(); ++d, values += width_) {
-    float sum = 0.0f;
-    for (std::uint32_t r = 0; r < rows; ++r) sum += values[r];
-    centre[d] = sum / static_cast<float>(rows);
-    for (std::uint32_t r = 0; r < rows; ++r) {
-      const float difference = values[r] - centre[d];
-      squared_radii[r] += difference * difference;
-    }
-  }
-  const float largest = *std::max_element(squared_radii, squared_radii + rows);
+  std::fill_n(centre, dims(), 0.0f);
+  for (std::uint32_t r = 0; r < rows; ++r) add_scaled(1.0f / static_cast<float>(rows), scaled_row(r), dims(), centre);
+  float largest = 0.0f;
+  for (std::uint32_t r = 0; r < rows; ++r) largest = std::max(largest, squared_distance(scaled_row(r), centre, dims()));
   // Sums in binary32 of so many positive terms, each rounded thrice, and what underflows.
   const double rounding = 1.0 + 2.0 * static_cast<double>(dims() + 4) * 0x1p-24;
   radii_.as<double>()[panel] = std::sqrt(static_cast<double>(largest) * rounding + 1e-40) * kRoundedUp;

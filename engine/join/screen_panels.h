@@ -28,7 +28,7 @@ double largest_product(const ScreenBall& a, const ScreenBall& b, std::uint32_t d
 class ScreenPanels {
  public:
   ScreenPanels() = default;
-  // `rows`: the most at once; a multiple of `width` or not.
+  // `rows`: the most at once; a multiple of `width` or not. `width` and `pack`: of the kernel, for this side.
   ScreenPanels(PageBudget& budget, const plan::ScreenShape& shape, std::uint64_t rows, std::uint32_t width,
                kernels::PackPanel pack, bool unit_norm);
 
@@ -36,7 +36,8 @@ class ScreenPanels {
   void fill(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows);
 
   std::uint32_t dims() const noexcept { return static_cast<std::uint32_t>(shape_.panel_dims()); }
-  const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * dims() * width_; }
+  std::uint64_t panel_floats() const noexcept { return panel_floats_; }
+  const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * panel_floats_; }
   // The ball of one panel's rows; and of some panels' rows, its centre being written to `centre`.
   ScreenBall panel_ball(std::uint64_t panel) const noexcept;
   ScreenBall ball_of_panels(std::uint64_t first, std::uint64_t count, float* centre) const noexcept;
@@ -51,12 +52,15 @@ class ScreenPanels {
 
  private:
   void enclose_panel(std::uint64_t panel, std::uint32_t rows) noexcept;
+  const float* scaled_row(std::uint32_t row) const noexcept { return scaled_rows_.as<float>() + row * dims(); }
 
   plan::ScreenShape shape_;
   std::uint32_t width_ = 1;
   kernels::PackPanel pack_ = nullptr;
   bool unit_norm_ = false;
+  std::uint64_t panel_floats_ = 0;
   BudgetedMemory panels_;
+  BudgetedMemory scaled_rows_;  // one panel's, before they are packed
   BudgetedMemory first_residuals_;
   BudgetedMemory next_residuals_;
   BudgetedMemory slack_;

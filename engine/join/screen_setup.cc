@@ -54,10 +54,22 @@ bool ScreenSetup::find_basis_and_predict() {
                                         screen::preferred_prefix_dims(shapes.dims, sampled), workers);
   if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
   prediction_ =
-      screen::predict(budget_, *job_.kernel, sample, *basis_,
+      screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, *basis_,
                       {options_.metric, shapes.top_k, shapes.query_rows, shapes.base_rows, shapes.self_join, workers});
-  job_.shapes.screen = {basis_->prefix_dims, prediction_.first_dims, prediction_.next_dims};
+  use_screen_shape();
   return options_.screen == ScreenUse::kOn || prediction_.cost <= kWorthwhileCost;
+}
+
+void ScreenSetup::use_screen_shape() {
+  const kernels::ScreenKernel& kernel = *job_.screen_kernel;
+  plan::ScreenShape& shape = job_.shapes.screen;
+  shape.prefix_dims = basis_->prefix_dims;
+  shape.first_dims = prediction_.first_dims;
+  shape.next_dims = prediction_.next_dims;
+  shape.next_begin = kernel.looseness == 0.0 ? shape.first_dims : 0;
+  shape.panel_floats = kernel.floats_of_row(static_cast<std::uint32_t>(shape.panel_dims()));
+  job_.shapes.query_width = kernel.query_width;
+  job_.shapes.base_width = kernel.base_width;
 }
 
 // Where the budget leaves room for short stripes alone, making each base row ready for a screen costs more than it
@@ -137,6 +149,8 @@ void ScreenSetup::do_without() {
   job_.base->screen.reset();
   if (job_.queries) job_.queries->screen.reset();
   job_.shapes.screen = {};
+  job_.shapes.query_width = job_.kernel->query_width;
+  job_.shapes.base_width = job_.kernel->base_width;
   job_.plan = plan_without_;
 }
 

@@ -36,6 +36,7 @@ class ScreenSetup {
   bool make_base(const std::string& folder);
   bool make_queries(const std::string& folder);
   std::unique_ptr<screen::ScreenRows> make_rows(Side& side, const std::string& path);
+  void use_screen_shape();
   bool plan_with_screen();
   void do_without();
 

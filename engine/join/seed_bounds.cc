@@ -13,7 +13,7 @@ namespace {
 
 using kernels::kQueryShift;
 
-constexpr std::uint64_t kRowsOfACluster = 128;
+constexpr std::uint64_t kRowsOfACluster = 256;
 constexpr std::uint64_t kMostClusters = 4096;
 // Base rows that a cluster's queries are scored against: so many, or a few for each neighbour that is wanted.
 constexpr std::uint64_t kCandidates = 384;
@@ -21,6 +21,33 @@ constexpr std::uint64_t kCandidatesPerNeighbour = 4;
 constexpr std::uint64_t kMostCandidates = 2048;
 // Thresholds are read again after so many base panels.
 constexpr std::uint32_t kPanelsAtOnce = 4;
+
+// Rows of a side, here and there: from one window over all of them where the budget has room for it, which spares a
+// system call and a copy for each.
+class ScatteredRows {
+ public:
+  ScatteredRows(DenseRows& rows, std::uint64_t count, std::uint64_t row_bytes, std::uint64_t room) : rows_(rows) {
+    if (count * row_bytes > room) return;
+    window_.emplace(rows.window(0, count));
+    window_->load(0, count);
+  }
+  // `stored`: room for the row's bytes in the file.
+  void decode(std::uint64_t row, std::span<std::byte> stored, float* values) {
+    if (window_)
+      window_->decode(row, values);
+    else
+      rows_.decode_row(row, stored, values);
+  }
+  // Once rows have been decoded: throws Error(kCorrupt) when the file was changed meanwhile.
+  void close() {
+    if (window_) window_->close();
+    rows_.check_unchanged();
+  }
+
+ private:
+  DenseRows& rows_;
+  std::optional<DenseRows::Window> window_;
+};
 
 // One worker's room: the candidates of a cluster in base panels, and one panel of queries with its reservoirs.
 class ClusterScorer {
@@ -49,13 +76,13 @@ class ClusterScorer {
                     job.plan.reservoir_capacity) {}
 
   // Packs the base rows, at most as many as there is room for.
-  void take_candidates(DenseRows& bases, std::span<const std::uint32_t> rows) {
+  void take_candidates(ScatteredRows& bases, std::span<const std::uint32_t> rows) {
     candidates_ = rows;
     const std::uint32_t width = kernel_.base_width;
     for (std::size_t done = 0; done < rows.size(); done += width) {
       const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(width, rows.size() - done));
       for (std::uint32_t r = 0; r < count; ++r)
-        bases.decode_row(rows[done + r], stored(), rows_.as<float>() + r * std::size_t{dims_});
+        bases.decode(rows[done + r], stored(), rows_.as<float>() + r * std::size_t{dims_});
       kernel_.pack_base_panel(rows_.as<float>(), dims_, count, dims_, panels_.as<float>() + done * dims_);
     }
     auto* thresholds = base_thresholds_.as<float>();
@@ -64,9 +91,9 @@ class ClusterScorer {
   }
 
   // Scores one panel of query rows against the candidates, and tightens their bounds.
-  void score(DenseRows& queries, std::span<const std::uint32_t> rows) {
+  void score(ScatteredRows& queries, std::span<const std::uint32_t> rows) {
     for (std::size_t r = 0; r < rows.size(); ++r) {
-      queries.decode_row(rows[r], stored(), rows_.as<float>() + r * dims_);
+      queries.decode(rows[r], stored(), rows_.as<float>() + r * dims_);
       bounds_.store(r, state_.bounds().load(rows[r]));
     }
     kernel_.pack_query_panel(rows_.as<float>(), dims_, static_cast<std::uint32_t>(rows.size()), dims_,
@@ -216,6 +243,14 @@ void seed_bounds(PreparedJob& job, Metric metric, PageBudget& budget, TopKState&
   for (std::uint32_t t = 0; t < job.shapes.threads; ++t)
     scorers.push_back(std::make_unique<ClusterScorer>(job, metric, budget, state, sizes.most));
 
+  const auto scattered = [&](Side& side, const plan::RowShape& shape) {
+    return ScatteredRows(*side.dense, side.matrix.rows(), shape.most_bytes, budget.remaining_bytes() / 4);
+  };
+  ScatteredRows base_scattered = scattered(base_side, job.shapes.base);
+  std::optional<ScatteredRows> other_scattered;
+  if (!job.shapes.self_join) other_scattered.emplace(scattered(query_side, job.shapes.query));
+  ScatteredRows& query_scattered = other_scattered ? *other_scattered : base_scattered;
+
   const std::vector<Piece> pieces = pieces_of(queries, rows_done);
   parallel_for_each(job.shapes.threads, 0, pieces.size(), 1, [&](std::uint64_t i) {
     const auto stopped = [&] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
@@ -224,13 +259,13 @@ void seed_bounds(PreparedJob& job, Metric metric, PageBudget& budget, TopKState&
     const std::span rows = std::span(queries.rows).subspan(pieces[i].first, pieces[i].count);
     ClusterScorer& scorer = *scorers[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
     const std::vector<std::uint32_t> candidates = candidates_near(centres, bases, cluster, sizes.wanted, sizes.most);
-    scorer.take_candidates(*base_side.dense, candidates);
+    scorer.take_candidates(base_scattered, candidates);
     const std::size_t width = job.kernel->query_width;
     for (std::size_t done = 0; done < rows.size() && !stopped(); done += width)
-      scorer.score(*query_side.dense, rows.subspan(done, std::min(width, rows.size() - done)));
+      scorer.score(query_scattered, rows.subspan(done, std::min(width, rows.size() - done)));
   });
-  base_side.dense->check_unchanged();
-  query_side.dense->check_unchanged();
+  base_scattered.close();
+  if (other_scattered) other_scattered->close();
 }
 
 }  // namespace simtile::join

@@ -47,7 +47,7 @@ void panel_norms(const float* panel, std::uint32_t width, std::uint64_t dims, do
 }
 
 Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-               const kernels::TileKernel& kernel, Metric metric)
+               const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric)
     : screened_(shapes.screen),
       panel_width_(shapes.query_width),
       pack_panel_(shapes.few_queries ? kernel.pack_row_query_panel : kernel.pack_query_panel),
@@ -62,8 +62,9 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
     return;
   }
   if (screened_.in_use()) {
-    screen_ = ScreenPanels(budget, screened_, plan.stripe_rows, panel_width_, pack_panel_, metric == Metric::kCosine);
-    next_coordinates_ = BudgetedMemory(budget, plan.stripe_rows * screened_.next_dims * sizeof(float));
+    screen_ = ScreenPanels(budget, screened_, plan.stripe_rows, panel_width_, screen_kernel.pack_query_panel,
+                           metric == Metric::kCosine);
+    next_coordinates_ = BudgetedMemory(budget, plan.stripe_rows * screened_.second_dims() * sizeof(float));
     rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
     return;
   }
@@ -111,9 +112,9 @@ void Stripe::pack_screened(Side& queries) {
     for (std::uint64_t r = 0; r < rows; ++r) {
       const std::uint64_t row = at + r - begin_;
       const float scale = screen_.scales()[row];
-      const float* next = window.screen->prefix(r) + screened_.first_dims;
-      float* scaled = next_coordinates_.as<float>() + row * screened_.next_dims;
-      for (std::uint64_t d = 0; d < screened_.next_dims; ++d) scaled[d] = next[d] * scale;
+      const float* next = window.screen->prefix(r) + screened_.next_begin;
+      float* scaled = next_coordinates_.as<float>() + row * screened_.second_dims();
+      for (std::uint64_t d = 0; d < screened_.second_dims(); ++d) scaled[d] = next[d] * scale;
       window.dense->decode(r, rows_.as<float>() + row * dims_);
     }
     window.close();

@@ -19,7 +19,7 @@ namespace simtile::join {
 class Stripe {
  public:
   Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan, const kernels::TileKernel& kernel,
-         Metric metric);
+         const kernels::ScreenKernel& screen_kernel, Metric metric);
 
   // Packs query rows [begin, end) over whatever was packed before.
   void pack(Side& queries, std::uint64_t begin, std::uint64_t end);

@@ -22,7 +22,8 @@ void append(kernels::Survivors& survivors, float score, std::uint32_t pair) {
 }  // namespace
 
 TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-                       const kernels::TileKernel& kernel, Metric metric, TopKState& state)
+                       const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric,
+                       TopKState& state)
     : shapes_(shapes),
       kernel_(&kernel),
       metric_(metric),
@@ -31,10 +32,10 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       kept_(plan.kept),
       survivor_capacity_(plan::survivor_capacity(shapes, plan)),
       margin_(shapes.dims) {
-  const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
+  const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
   const bool whole_stripe = shapes.sparse || shapes.few_queries || shapes.screen.in_use();
   const std::uint64_t limited_rows =
-      whole_stripe ? round_up(plan.stripe_rows, kernel.query_width) : std::uint64_t{kernel.query_width};
+      whole_stripe ? round_up(plan.stripe_rows, shapes.query_width) : std::uint64_t{shapes.query_width};
   for_queries_ = make_survivor_buffer(budget);
   for_bases_ = make_survivor_buffer(budget);
   query_thresholds_ = BudgetedMemory(budget, limited_rows * sizeof(float));
@@ -46,13 +47,13 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   if (shapes.sparse) {
     row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
   } else {
-    partial_ = BudgetedMemory(budget, kernel.query_width * columns * sizeof(float));
+    partial_ = BudgetedMemory(budget, shapes.query_width * columns * sizeof(float));
     if (metric == Metric::kL2) {
       base_offsets_ = BudgetedMemory(budget, columns * sizeof(float));
       query_offsets_ = BudgetedMemory(budget, limited_rows * sizeof(float));
     }
     if (shapes.screen.in_use()) {
-      cascade_.emplace(budget, shapes, plan, kernel, metric);
+      cascade_.emplace(budget, shapes, plan, kernel, screen_kernel, metric);
     } else {
       panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
       scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
@@ -117,7 +118,7 @@ void TileScorer::load_base_thresholds(const plan::Tile& tile) {
       thresholds[c] = topk::threshold_score(larger_better_, bound, tile.query_begin);
     }
   }
-  const std::uint64_t padded = round_up(columns, kernel_->base_width);
+  const std::uint64_t padded = round_up(columns, shapes_.base_width);
   std::fill(thresholds + columns, thresholds + padded, std::numeric_limits<float>::quiet_NaN());
   if (by_product_) load_base_offsets(columns, padded);
   if (!cascade_) return;
@@ -152,7 +153,7 @@ void TileScorer::load_query_thresholds(const Stripe& stripe, const plan::Tile& t
     thresholds[q] = margin_.part_with_threshold(norm, thresholds[q]);
   }
   const bool compares_products = larger_better_ || by_product_;
-  std::fill(thresholds + rows, thresholds + kernel_->query_width, topk::closed_threshold(compares_products));
+  std::fill(thresholds + rows, thresholds + shapes_.query_width, topk::closed_threshold(compares_products));
 }
 
 void TileScorer::measure_base_norms(std::uint64_t columns) {
@@ -204,7 +205,8 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
                                           : metric_ == Metric::kL2 ? kernel_->squared_l2
                                                                    : kernel_->inner_product;
   walk_strips(
-      stripe, tile, panels_.as<float>(), shapes_.dims, [&](std::uint64_t panel) { return stripe.panel(panel); },
+      stripe, tile, panels_.as<float>(), shapes_.dims * kernel_->base_width, shapes_.dims,
+      [&](std::uint64_t panel) { return stripe.panel(panel); },
       [&](kernels::Strip& strip, std::uint64_t row) {
         load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
         strip.query_thresholds = query_thresholds_.as<float>();
@@ -221,12 +223,13 @@ void TileScorer::score_screened(const Stripe& stripe, const plan::Tile& tile, Si
   load_base_thresholds(tile);
   const ScreenPanels& bases = cascade_->panels();
   walk_strips(
-      stripe, tile, bases.panel(0), bases.dims(), [&](std::uint64_t panel) { return stripe.screen().panel(panel); },
+      stripe, tile, bases.panel(0), bases.panel_floats(), bases.dims(),
+      [&](std::uint64_t panel) { return stripe.screen().panel(panel); },
       [&](kernels::Strip& strip, std::uint64_t row) {
         load_query_thresholds(stripe, tile, row, strip.query_rows, row);
         strip.query_thresholds = query_thresholds_.as<float>() + row;
         if (by_product_) strip.query_offsets = query_offsets_.as<float>() + row;
-        screen_parts(strip, stripe.screen().panel_ball(row / kernel_->query_width), least_bound(row, strip.query_rows));
+        screen_parts(strip, stripe.screen().panel_ball(row / shapes_.query_width), least_bound(row, strip.query_rows));
       });
   drain(stripe, tile);
   cascade_->end_tile();
@@ -234,8 +237,9 @@ void TileScorer::score_screened(const Stripe& stripe, const plan::Tile& tile, Si
 
 // Runs the kernel over the base panels that are not ruled out, those that follow each other at once.
 void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& queries, double limit) {
-  const kernels::ScreenStrip screen_strip = by_product_ ? kernel_->screen_squared_l2 : kernel_->screen_inner_product;
-  const std::uint32_t width = kernel_->base_width;
+  const kernels::ScreenKernel& kernel = cascade_->kernel();
+  const kernels::ScreenStrip screen_strip = by_product_ ? kernel.squared_l2 : kernel.inner_product;
+  const std::uint32_t width = kernel.base_width;
   const auto first_panel = static_cast<std::uint32_t>(whole.base_thresholds - base_thresholds_.as<float>()) / width;
   const std::uint32_t end = first_panel + whole.base_panel_count;
   kernels::Strip part = whole;
@@ -244,7 +248,7 @@ void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& que
     const std::uint32_t skipped = (begin - first_panel) * width;
     part.base_panel_count = panel - begin;
     if (part.base_panel_count == 0) return;
-    part.base_panels = whole.base_panels + std::size_t{skipped} * whole.dims;
+    part.base_panels = whole.base_panels + (begin - first_panel) * cascade_->panels().panel_floats();
     part.base_thresholds = whole.base_thresholds + skipped;
     if (by_product_) part.base_offsets = whole.base_offsets + skipped;
     part.first_pair = whole.first_pair + skipped;
@@ -276,26 +280,29 @@ double TileScorer::least_bound(std::uint64_t first_row, std::uint32_t rows) cons
 
 // Walks the stripe's query panels past the tile's base panels: score_strip(strip, first row in the stripe).
 template <typename QueryPanel, typename ScoreStrip>
-void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels, std::uint64_t dims,
-                             QueryPanel query_panel, ScoreStrip score_strip) {
-  const auto panel_count = static_cast<std::uint32_t>(divide_up(tile.base_end - tile.base_begin, kernel_->base_width));
+void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels,
+                             std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel,
+                             ScoreStrip score_strip) {
+  const std::uint32_t query_width = shapes_.query_width;
+  const std::uint32_t base_width = shapes_.base_width;
+  const auto panel_count = static_cast<std::uint32_t>(divide_up(tile.base_end - tile.base_begin, base_width));
   kernels::Strip strip{};
   strip.partial_scores = partial_.as<float>();
   strip.dims = static_cast<std::uint32_t>(dims);
-  for (std::uint64_t row = 0; row < stripe.rows(); row += kernel_->query_width) {
+  for (std::uint64_t row = 0; row < stripe.rows(); row += query_width) {
     const std::uint64_t query_row = stripe.begin() + row;
     // In a self-join a row meets those behind it.
     const std::uint64_t first_base = shapes_.self_join ? std::max(query_row + 1, tile.base_begin) : tile.base_begin;
     if (first_base >= tile.base_end) break;
-    const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / kernel_->base_width);
-    const std::uint32_t first_column = first_panel * kernel_->base_width;
+    const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / base_width);
+    const std::uint32_t first_column = first_panel * base_width;
 
-    strip.query_panel = query_panel(row / kernel_->query_width);
-    strip.query_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(kernel_->query_width, stripe.rows() - row));
-    strip.base_panels = base_panels + std::size_t{first_column} * dims;
+    strip.query_panel = query_panel(row / query_width);
+    strip.query_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(query_width, stripe.rows() - row));
+    strip.base_panels = base_panels + first_panel * base_panel_floats;
     strip.base_panel_count = panel_count - first_panel;
     strip.first_pair = (static_cast<std::uint32_t>(row) << kQueryShift) + first_column;
-    const std::uint64_t most = std::uint64_t{kernel_->query_width} * strip.base_panel_count * kernel_->base_width;
+    const std::uint64_t most = std::uint64_t{query_width} * strip.base_panel_count * base_width;
     if (!has_room_for(most)) {
       drain(stripe, tile);
       load_base_thresholds(tile);

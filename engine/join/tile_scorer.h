@@ -39,7 +39,8 @@ namespace simtile::join {
 class TileScorer {
  public:
   TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-             const kernels::TileKernel& kernel, Metric metric, TopKState& state);
+             const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric,
+             TopKState& state);
 
   // Closes the window as soon as its rows are packed or scored; throws what Lease::close() throws.
   void score(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
@@ -52,8 +53,8 @@ class TileScorer {
   void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_screened(const Stripe& stripe, const plan::Tile& tile, SideWindow& window);
   template <typename QueryPanel, typename ScoreStrip>
-  void walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels, std::uint64_t dims,
-                   QueryPanel query_panel, ScoreStrip score_strip);
+  void walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels,
+                   std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel, ScoreStrip score_strip);
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);

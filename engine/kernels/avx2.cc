@@ -350,6 +350,8 @@ struct KeyLanes {
   }
 };
 
+std::size_t one_float_for_each(std::uint32_t dims) { return dims; }
+
 }  // namespace
 
 const TileKernel kAvx2Kernel{
@@ -359,8 +361,17 @@ const TileKernel kAvx2Kernel{
     .inner_product = score_strip<InnerProduct>,
     .squared_l2 = score_strip<SquaredL2>,
     .squared_l2_by_product = score_strip<SquaredL2ByProduct>,
-    .screen_inner_product = screen_strip<InnerProduct>,
-    .screen_squared_l2 = screen_strip<SquaredL2ByProduct>,
+    .screen = {.name = "avx2",
+               .query_width = kQueryWidth,
+               .base_width = kBaseWidth,
+               .looseness = 0.0,
+               .ns_per_dim = 0.015,
+               .ns_per_pair = 0.05,
+               .floats_of_row = one_float_for_each,
+               .pack_query_panel = pack_panel<kQueryWidth>,
+               .pack_base_panel = pack_panel<kBaseWidth>,
+               .inner_product = screen_strip<InnerProduct>,
+               .squared_l2 = screen_strip<SquaredL2ByProduct>},
     .store_inner_products = store_inner_products,
     .squared_l2_of_panel_pairs = rescore_pairs<PanelWidths, DifferenceStep>,
     .inner_product_of_row_pairs = rescore_pairs<RowWidths, ProductStep>,

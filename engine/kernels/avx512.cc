@@ -3,6 +3,7 @@
 // Nothing from the standard library may be instantiated here: this file's flags must not leak into shared inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx512_survivors.h"
 #include "engine/kernels/prune_keys.h"
 #include "engine/kernels/rescore_pairs.h"
 #include "engine/kernels/tile_kernel.h"
@@ -12,25 +13,15 @@ namespace {
 
 constexpr std::uint32_t kQueryWidth = 14;
 constexpr std::uint32_t kBaseWidth = 32;
-constexpr std::uint32_t kLanes = 16;
 // A query panel of this many dimensions (14 x 384 floats, 21 KiB) stays in the 32 KiB L1 while base panels stream.
 constexpr std::uint32_t kDimsBlock = 384;
 
-struct InnerProduct {
-  static constexpr bool kComparesWithSums = false;
+struct InnerProduct : ProductThresholds {
   static inline __m512 step(__m512 query, __m512 base, __m512 score) { return _mm512_fmadd_ps(query, base, score); }
-  // NaN when the base threshold is.
-  static inline __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
-    return _mm512_min_ps(query_threshold, base_threshold);
-  }
-  static inline __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
-    return _mm512_mask_cmp_ps_mask(among, score, threshold, _CMP_GE_OQ);
-  }
 };
 
-// The product's scores, compared with sums of the two rows' parts (join/l2_margin.h).
-struct SquaredL2ByProduct : InnerProduct {
-  static constexpr bool kComparesWithSums = true;
+struct SquaredL2ByProduct : SummedThresholds {
+  static inline __m512 step(__m512 query, __m512 base, __m512 score) { return InnerProduct::step(query, base, score); }
 };
 
 struct SquaredL2 {
@@ -51,11 +42,6 @@ struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
   static constexpr std::uint32_t kBase = kBaseWidth;
 };
-struct RowWidths {
-  static constexpr std::uint32_t kQuery = 1;
-  static constexpr std::uint32_t kBase = 1;
-};
-
 struct Block {
   __m512 score[kQueryWidth][2];
 };
@@ -93,28 +79,6 @@ inline __attribute__((always_inline)) void store_partial(const Block& block, flo
   }
 }
 
-inline void append(__mmask16 mask, __m512 scores, __m512i pairs, Survivors& survivors) {
-  // Whole-register stores of the compressed lanes: the survivor arrays have kSurvivorSlack behind them.
-  _mm512_storeu_ps(survivors.scores + survivors.count, _mm512_maskz_compress_ps(mask, scores));
-  _mm512_storeu_si512(survivors.pairs + survivors.count, _mm512_maskz_compress_epi32(mask, pairs));
-  survivors.count += static_cast<std::uint32_t>(__builtin_popcount(mask));
-}
-
-// What one half of a block's row compares its scores with, for either side.
-struct Bounds {
-  __m512 for_query, for_base;
-};
-
-template <typename Metric>
-inline __attribute__((always_inline)) Bounds bounds_of(const Strip& strip, std::uint32_t q, std::uint32_t column) {
-  const __m512 query = _mm512_set1_ps(strip.query_thresholds[q]);
-  const __m512 base = _mm512_loadu_ps(strip.base_thresholds + column);
-  if constexpr (Metric::kComparesWithSums)
-    return {_mm512_add_ps(query, _mm512_loadu_ps(strip.base_offsets + column)),
-            _mm512_add_ps(_mm512_set1_ps(strip.query_offsets[q]), base)};
-  return {query, base};
-}
-
 // Most blocks hold no survivor: one comparison with the weaker bound of each pair tells. Which side a survivor is for
 // is asked only in the query rows that hold one, and appended without a branch: either is as likely as not.
 template <typename Metric>
@@ -136,18 +100,16 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
   }
   rows_hit &= (1u << strip.query_rows) - 1u;
   if (__builtin_expect(rows_hit == 0, 1)) return;
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   alignas(64) float scores[kQueryWidth * kBaseWidth];
   store_partial(block, scores);
   do {
     const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
     rows_hit &= rows_hit - 1;
-    const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
 #pragma GCC unroll 2
     for (std::uint32_t half = 0; half < 2; ++half) {
       const auto hit = static_cast<__mmask16>(masks[q] >> (half * kLanes));
       const __m512 score = _mm512_load_ps(scores + q * kBaseWidth + half * kLanes);
-      const __m512i pairs = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair + half * kLanes)), lane);
+      const __m512i pairs = pair_numbers(strip, q, column + half * kLanes);
       const Bounds bounds = bounds_of<Metric>(strip, q, column + half * kLanes);
       append(Metric::passes(hit, score, bounds.for_query), score, pairs, for_queries);
       append(Metric::passes(hit, score, bounds.for_base), score, pairs, for_bases);
@@ -159,7 +121,6 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
 template <typename Metric>
 inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
                                                        Survivors& for_either) {
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #pragma GCC unroll 14
   for (std::uint32_t q = 0; q < kQueryWidth; ++q)
 #pragma GCC unroll 2
@@ -169,9 +130,7 @@ inline __attribute__((always_inline)) void emit_either(const Block& block, const
       const __mmask16 hit =
           Metric::passes(all, block.score[q][half], Metric::weaker(bounds.for_query, bounds.for_base));
       if (__builtin_expect(hit == 0, 1)) continue;
-      const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column + half * kLanes;
-      append(hit, block.score[q][half], _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair)), lane),
-             for_either);
+      append(hit, block.score[q][half], pair_numbers(strip, q, column + half * kLanes), for_either);
     }
 }
 
@@ -235,6 +194,92 @@ inline __attribute__((always_inline)) float product_of_rows(const float* query, 
     even = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, query + d), _mm512_maskz_loadu_ps(lanes, base + d), even);
   }
   return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
+}
+
+// Transposes 16 rows x 16 dimensions in registers: out[d] holds dimension d of every row.
+inline __attribute__((always_inline)) void transpose16(const __m512 (&rows)[16], __m512 (&out)[16]) {
+  __m512 t[16];
+  __m512 r[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    out[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+    out[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+    out[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+    out[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+  }
+}
+
+inline void transpose_into_panel(const float* values, std::size_t row_stride, float* panel) {
+  __m512 rows[16];
+  __m512 dims[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) rows[i] = _mm512_loadu_ps(values + static_cast<std::size_t>(i) * row_stride);
+  transpose16(rows, dims);
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < 16; ++i) _mm512_storeu_ps(panel + i * kBaseWidth, dims[i]);
+}
+
+// Dimensions [first_dim, first_dim + 16) of 16 rows, as many as `lanes` tells, one vector for each dimension.
+inline __attribute__((always_inline)) void gather_dims(const float* const (&rows)[kLanes], std::uint32_t first_dim,
+                                                       __mmask16 lanes, __m512 (&dims)[16]) {
+  __m512 values[16];
+#pragma GCC unroll 16
+  for (std::uint32_t i = 0; i < kLanes; ++i) values[i] = _mm512_maskz_loadu_ps(lanes, rows[i] + first_dim);
+  transpose16(values, dims);
+}
+
+// 16 pairs at a time, one in each lane. Rows are transposed as they are read: a chain takes one dimension after
+// another.
+template <typename Metric>
+void score_row_pairs(const float* queries, const float* bases, std::uint32_t dims, const std::uint32_t* pairs,
+                     std::uint32_t count, float* scores) {
+  constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
+  for (std::uint32_t first = 0; first < count; first += kLanes) {
+    const float* query[kLanes];
+    const float* base[kLanes];
+    for (std::uint32_t i = 0; i < kLanes; ++i) {
+      // Beyond the last pair, the last one again.
+      const std::uint32_t pair = pairs[first + i < count ? first + i : count - 1];
+      query[i] = queries + std::size_t{pair >> kQueryShift} * dims;
+      base[i] = bases + std::size_t{pair & kColumnMask} * dims;
+    }
+    __m512 score = _mm512_setzero_ps();
+    for (std::uint32_t d = 0; d < dims; d += kLanes) {
+      const std::uint32_t left = dims - d;
+      const auto lanes = static_cast<__mmask16>(left >= kLanes ? 0xffffu : (1u << left) - 1u);
+      __m512 of_query[16];
+      __m512 of_base[16];
+      gather_dims(query, d, lanes, of_query);
+      gather_dims(base, d, lanes, of_base);
+      if (left >= kLanes) {
+#pragma GCC unroll 16
+        for (std::uint32_t i = 0; i < kLanes; ++i) score = Metric::step(of_query[i], of_base[i], score);
+      } else {
+        for (std::uint32_t i = 0; i < left; ++i) score = Metric::step(of_query[i], of_base[i], score);
+      }
+    }
+    const std::uint32_t here = count - first;
+    _mm512_mask_storeu_ps(scores + first, static_cast<__mmask16>(here >= kLanes ? 0xffffu : (1u << here) - 1u), score);
+  }
 }
 
 // The base rows of the pairs to come lie anywhere in the tile: they are asked for ahead.
@@ -306,40 +351,6 @@ void score_rows(const RowStrip& strip, Survivors& for_queries) {
   }
 }
 
-// Transposes 16 rows x 16 dimensions in registers.
-inline void transpose16(const float* values, std::size_t row_stride, float* panel) {
-  __m512 r[16];
-  __m512 t[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(values + static_cast<std::size_t>(i) * row_stride);
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
-    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i) {
-    _mm512_storeu_ps(panel + i * kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
-    _mm512_storeu_ps(panel + (i + 8) * kBaseWidth, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd));
-    _mm512_storeu_ps(panel + (i + 4) * kBaseWidth, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
-    _mm512_storeu_ps(panel + (i + 12) * kBaseWidth, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd));
-  }
-}
-
 template <std::uint32_t kWidth>
 void pack_edge(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t first_dim,
                std::uint32_t dims, float* panel) {
@@ -362,8 +373,8 @@ void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t 
   std::uint32_t d = 0;
   if (rows == kBaseWidth)
     for (; d + kLanes <= dims; d += kLanes) {
-      transpose16(values + d, row_stride, panel + std::size_t{d} * kBaseWidth);
-      transpose16(values + kLanes * row_stride + d, row_stride, panel + std::size_t{d} * kBaseWidth + kLanes);
+      transpose_into_panel(values + d, row_stride, panel + std::size_t{d} * kBaseWidth);
+      transpose_into_panel(values + kLanes * row_stride + d, row_stride, panel + std::size_t{d} * kBaseWidth + kLanes);
     }
   pack_edge<kBaseWidth>(values, row_stride, rows, d, dims, panel);
 }
@@ -450,6 +461,8 @@ struct KeyLanes {
   }
 };
 
+std::size_t one_float_for_each(std::uint32_t dims) { return dims; }
+
 }  // namespace
 
 const TileKernel kAvx512Kernel{
@@ -459,12 +472,21 @@ const TileKernel kAvx512Kernel{
     .inner_product = score_strip<InnerProduct>,
     .squared_l2 = score_strip<SquaredL2>,
     .squared_l2_by_product = score_strip<SquaredL2ByProduct>,
-    .screen_inner_product = screen_strip<InnerProduct>,
-    .screen_squared_l2 = screen_strip<SquaredL2ByProduct>,
+    .screen = {.name = "avx512",
+               .query_width = kQueryWidth,
+               .base_width = kBaseWidth,
+               .looseness = 0.0,
+               .ns_per_dim = 0.015,
+               .ns_per_pair = 0.05,
+               .floats_of_row = one_float_for_each,
+               .pack_query_panel = pack_query_panel,
+               .pack_base_panel = pack_base_panel,
+               .inner_product = screen_strip<InnerProduct>,
+               .squared_l2 = screen_strip<SquaredL2ByProduct>},
     .store_inner_products = store_inner_products,
     .squared_l2_of_panel_pairs = rescore_pairs<PanelWidths, DifferenceStep>,
-    .inner_product_of_row_pairs = rescore_pairs<RowWidths, ProductStep>,
-    .squared_l2_of_row_pairs = rescore_pairs<RowWidths, DifferenceStep>,
+    .inner_product_of_row_pairs = score_row_pairs<InnerProduct>,
+    .squared_l2_of_row_pairs = score_row_pairs<SquaredL2>,
     .add_pair_products = add_pair_products,
     .pack_query_panel = pack_query_panel,
     .pack_base_panel = pack_base_panel,

@@ -268,6 +268,8 @@ Pruned prune_keys(std::uint64_t* keys, std::size_t count, std::size_t least, std
   return {least, keys[least]};
 }
 
+std::size_t one_float_for_each(std::uint32_t dims) { return dims; }
+
 }  // namespace
 
 const TileKernel kScalarKernel{
@@ -277,8 +279,17 @@ const TileKernel kScalarKernel{
     .inner_product = inner_product,
     .squared_l2 = squared_l2,
     .squared_l2_by_product = squared_l2_by_product,
-    .screen_inner_product = screen_inner_product,
-    .screen_squared_l2 = screen_squared_l2,
+    .screen = {.name = "scalar",
+               .query_width = kWidth,
+               .base_width = kWidth,
+               .looseness = 0.0,
+               .ns_per_dim = 0.015,
+               .ns_per_pair = 0.05,
+               .floats_of_row = one_float_for_each,
+               .pack_query_panel = pack_panel,
+               .pack_base_panel = pack_panel,
+               .inner_product = screen_inner_product,
+               .squared_l2 = screen_squared_l2},
     .store_inner_products = store_inner_products,
     .squared_l2_of_panel_pairs = squared_l2_of_panel_pairs,
     .inner_product_of_row_pairs = inner_product_of_row_pairs,

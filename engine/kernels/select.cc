@@ -1,5 +1,8 @@
+#include <cpuid.h>
+
 #include <string>
 
+#include "engine/base/os.h"
 #include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
 
@@ -28,6 +31,20 @@ const TileKernel& select_kernel(Isa isa) {
   if (is_supported(Isa::kAvx512)) return kAvx512Kernel;
   if (is_supported(Isa::kAvx2)) return kAvx2Kernel;
   return kScalarKernel;
+}
+
+bool has_matrix_unit() noexcept {
+  constexpr unsigned kBfloat16Tiles = (1u << 22) | (1u << 24);  // of leaf 7, EDX: AMX-BF16, AMX-TILE
+  static const bool has = [] {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return is_supported(Isa::kAvx512) && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+           (edx & kBfloat16Tiles) == kBfloat16Tiles && os::may_use_tile_registers();
+  }();
+  return has;
+}
+
+const ScreenKernel& select_screen_kernel(Isa isa) {
+  return isa == Isa::kAuto && has_matrix_unit() ? kAmxScreen : select_kernel(isa).screen;
 }
 
 }  // namespace simtile::kernels

@@ -116,6 +116,24 @@ struct Pruned {
 };
 using PruneKeys = Pruned (*)(std::uint64_t* keys, std::size_t count, std::size_t least, std::size_t most);
 
+// The first look of a screen, which needs bounds, not scores: a pair's bound is at least the inner product of its rows
+// as they were packed, but for the rounding of a chain of as many steps as there are dimensions, and exceeds it by
+// about `looseness` times the product of their norms. Rows are packed as this kernel likes them, and a Strip's panels
+// are of that kind: width x floats_of_row(dims) floats each.
+struct ScreenKernel {
+  const char* name;
+  std::uint32_t query_width;
+  std::uint32_t base_width;
+  double looseness;    // 0: bounds are inner products
+  double ns_per_dim;   // of a pair, beside the other costs that tell whether a screen pays (screen/prediction.cc)
+  double ns_per_pair;  // and what does not depend on the dimensions
+  std::size_t (*floats_of_row)(std::uint32_t dims);
+  PackPanel pack_query_panel;
+  PackPanel pack_base_panel;
+  ScreenStrip inner_product;
+  ScreenStrip squared_l2;  // by product
+};
+
 struct TileKernel {
   Isa isa;
   std::uint32_t query_width;
@@ -123,8 +141,7 @@ struct TileKernel {
   ScoreStrip inner_product;
   ScoreStrip squared_l2;
   ScoreStrip squared_l2_by_product;
-  ScreenStrip screen_inner_product;
-  ScreenStrip screen_squared_l2;  // by product
+  ScreenKernel screen;
   StoreStrip store_inner_products;
   RescorePairs squared_l2_of_panel_pairs;
   RescorePairs inner_product_of_row_pairs;
@@ -144,10 +161,14 @@ struct TileKernel {
 extern const TileKernel kScalarKernel;
 extern const TileKernel kAvx2Kernel;    // AVX2 and FMA
 extern const TileKernel kAvx512Kernel;  // AVX-512F
+extern const ScreenKernel kAmxScreen;   // AMX with bfloat16, beside AVX-512F
 
 // The kernel for `isa`; kAuto is the widest that this processor runs. Throws Error(kInvalidArgument) for a set that
 // this processor lacks.
 const TileKernel& select_kernel(Isa isa);
 bool is_supported(Isa isa) noexcept;
+// The same for the first look of a screen: a named set's own; with kAuto, the matrix unit where there is one.
+const ScreenKernel& select_screen_kernel(Isa isa);
+bool has_matrix_unit() noexcept;
 
 }  // namespace simtile::kernels

@@ -31,7 +31,7 @@ std::uint64_t screen_window_bytes(const Shapes& shapes, std::uint64_t rows) noex
 
 // What a row takes in panels of the screen, and beside them, its share of a ball included (join/screen_panels.h).
 std::uint64_t screen_row_bytes(const ScreenShape& screen, std::uint32_t width) noexcept {
-  return (screen.panel_dims() + 4) * sizeof(float) + sizeof(double) +
+  return (screen.panel_floats + 4) * sizeof(float) + sizeof(double) +
          divide_up(screen.panel_dims() * sizeof(float) + 2 * sizeof(double), width);
 }
 
@@ -75,7 +75,8 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
     const std::uint64_t limits = (round_up(plan.stripe_rows, shapes.query_width) + columns) * 2 * sizeof(float);
     const std::uint64_t rows =
         columns * (screen_row_bytes(shapes.screen, shapes.base_width) + (shapes.dims + 1) * sizeof(float) + 1);
-    return survivors + limits + rows + shapes.query_width * columns * sizeof(float) + column_state + 24 * 4096;
+    const std::uint64_t scratch = (columns + shapes.screen.panel_dims()) * shapes.query_width * sizeof(float);
+    return survivors + limits + rows + scratch + column_state + 24 * 4096;
   }
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
@@ -100,8 +101,8 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
   const std::uint64_t rows = round_up(plan.stripe_rows, shapes.query_width);
   if (shapes.screen.in_use())
     return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
-                   (shapes.screen.next_dims + shapes.dims) * sizeof(float)) +
-           8 * 4096;
+                   (shapes.screen.second_dims() + shapes.dims) * sizeof(float)) +
+           shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 9 * 4096;
   return (rows + shapes.query_width) * shapes.dims * sizeof(float) + rows * sizeof(double) + 3 * 4096;
 }
 

@@ -34,9 +34,14 @@ struct ScreenShape {
   std::uint64_t prefix_dims = 0;  // coordinates of a row in the screen file
   std::uint64_t first_dims = 0;   // of them, in the tile kernel; a multiple of storage::kScreenStep, as the next
   std::uint64_t next_dims = 0;    // of them, for each pair that is left; may be 0
+  // The second bound begins at this coordinate: where the first one ended, or at 0 when that was not an exact product.
+  std::uint64_t next_begin = 0;
+  std::uint64_t panel_floats = 0;  // what a row takes in a panel of the first bound (kernels::ScreenKernel)
   bool in_use() const noexcept { return first_dims != 0; }
   // Dimensions of the panels: coordinates, residual norm, slack.
   std::uint64_t panel_dims() const noexcept { return first_dims + 2; }
+  // Coordinates that the second bound looks at.
+  std::uint64_t second_dims() const noexcept { return next_dims == 0 ? 0 : first_dims + next_dims - next_begin; }
 };
 
 struct Shapes {
@@ -46,7 +51,7 @@ struct Shapes {
   bool self_join = false;
   std::uint64_t top_k = 0;
   std::uint32_t threads = 1;
-  std::uint32_t query_width = 1;  // the kernel's panel widths
+  std::uint32_t query_width = 1;  // the kernel's panel widths: the screen's, where one is in use
   std::uint32_t base_width = 1;
   RowShape base;
   RowShape query;

@@ -25,9 +25,9 @@ constexpr double kNsPerPairLeft = 6.0;  // to append it and to compare its next 
 constexpr double kNsPerDimNext = 0.03;
 constexpr double kNsPerPairRows = 25.0;
 constexpr double kNsPerDimRows = 0.06;
-constexpr double kNsPerDimDefinition = 0.38;
+constexpr double kNsPerDimDefinition = 0.19;
 // Scored by the definition, of the pairs that are left: these, for each neighbour that is wanted.
-constexpr double kEntering = 2.0;
+constexpr double kEntering = 3.5;
 constexpr double kRowsSeeded = 600.0;
 constexpr double kNsPerRow = 9000.0;
 
@@ -86,9 +86,13 @@ float at_rank(std::vector<float>& scores, double rank) {
   return static_cast<float>(static_cast<double>(scores[0]) + slope * std::log(1.0 / rank));
 }
 
-// The share of pairs that each number of steps would leave for their query rows.
-std::vector<double> shares_left(const kernels::TileKernel& kernel, const Sample& sample, const Basis& basis,
-                                const PredictedJob& job, const Coordinates& coordinates, PageBudget& budget) {
+// The shares of pairs that each number of steps would leave for their query rows.
+struct Shares {
+  std::vector<double> loose;  // with bounds that are too high by the looseness of the first look
+  std::vector<double> exact;
+};
+Shares shares_left(const kernels::TileKernel& kernel, const Sample& sample, const Basis& basis, const PredictedJob& job,
+                   const Coordinates& coordinates, double looseness, PageBudget& budget) {
   const std::uint64_t rows = sample.squared_norms.size();
   const std::uint64_t queries = std::min(kQueries, rows);
   const std::uint64_t stride = coordinates.stride;
@@ -100,7 +104,7 @@ std::vector<double> shares_left(const kernels::TileKernel& kernel, const Sample&
   multiply(kernel, job.workers, values.as<float>(), basis.columns, queries, sample.by_row, products.as<float>(),
            stride);
   const double rank = static_cast<double>(job.top_k) * static_cast<double>(rows) / static_cast<double>(job.base_rows);
-  std::vector<std::vector<double>> left(queries, std::vector<double>(coordinates.steps));
+  std::vector<std::vector<double>> left(queries, std::vector<double>(2 * coordinates.steps));
   parallel_for_each(job.workers.threads, 0, queries, 1, [&](std::uint64_t q) {
     const std::uint64_t own = sampled_row(q);
     const float* product = products.as<float>() + q * stride;
@@ -117,27 +121,38 @@ std::vector<double> shares_left(const kernels::TileKernel& kernel, const Sample&
         add_scaled(at[own], at, rows, bounds.data());
       }
       const float* residual = coordinates.residuals.as<float>() + step * stride;
-      std::uint64_t passing = 0;
-      for (std::uint64_t b = 0; b < rows; ++b)
-        passing += b != own && better(job.metric, norm, sample.squared_norms[b],
-                                      bounds[b] + residual[own] * residual[b]) >= threshold;
-      left[q][step] = static_cast<double>(passing) / static_cast<double>(rows - 1);
+      const auto share_passing = [&](float more) {
+        std::uint64_t passing = 0;
+        for (std::uint64_t b = 0; b < rows; ++b)
+          passing += b != own && better(job.metric, norm, sample.squared_norms[b],
+                                        bounds[b] + residual[own] * residual[b] + more) >= threshold;
+        return static_cast<double>(passing) / static_cast<double>(rows - 1);
+      };
+      left[q][step] = share_passing(0.0f);
+      left[q][coordinates.steps + step] =
+          looseness == 0.0 ? left[q][step] : share_passing(static_cast<float>(looseness));
     }
   });
-  std::vector<double> shares(coordinates.steps);
-  for (const std::vector<double>& of_query : left)
-    for (std::size_t step = 0; step < shares.size(); ++step)
-      shares[step] += of_query[step] / static_cast<double>(queries);
-  for (double& share : shares) share = std::min(1.0, share * (job.self_join ? kSidesOfASelfJoin : 1.0));
+  const auto mean_share = [&](std::size_t i) {
+    double sum = 0.0;
+    for (const std::vector<double>& of_query : left) sum += of_query[i];
+    return std::min(1.0, sum / static_cast<double>(queries) * (job.self_join ? kSidesOfASelfJoin : 1.0));
+  };
+  Shares shares;
+  for (std::size_t step = 0; step < coordinates.steps; ++step) {
+    shares.exact.push_back(mean_share(step));
+    shares.loose.push_back(mean_share(coordinates.steps + step));
+  }
   return shares;
 }
 
 }  // namespace
 
-Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, const Basis& basis,
-                   const PredictedJob& job) {
+Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
+                   const Sample& sample, const Basis& basis, const PredictedJob& job) {
   const Coordinates coordinates(budget, kernel, sample, basis, job.workers);
-  const std::vector<double> shares = shares_left(kernel, sample, basis, job, coordinates, budget);
+  const bool is_loose = screen_kernel.looseness > 0.0;
+  const Shares shares = shares_left(kernel, sample, basis, job, coordinates, screen_kernel.looseness, budget);
   const auto dims = static_cast<double>(basis.columns);
   const auto prefix_dims = static_cast<double>(basis.prefix_dims);
   const double pairs =
@@ -149,15 +164,19 @@ Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const 
       static_cast<double>(job.top_k) / static_cast<double>(job.base_rows) * kEntering * dims * kNsPerDimDefinition;
   Prediction best;
   best.cost = std::numeric_limits<double>::infinity();
-  for (std::uint64_t first = 0; first < shares.size(); ++first)
-    for (std::uint64_t last = first; last < shares.size(); ++last) {
-      const auto next_dims = static_cast<double>((last - first) * kScreenStep);
-      const double tile = static_cast<double>((first + 1) * kScreenStep + 2) * kNsPerDimInTile + kNsPerPairInTile;
-      const double next = shares[first] * (kNsPerPairLeft + next_dims * kNsPerDimNext);
-      const double by_rows = shares[last] * (kNsPerPairRows + dims * kNsPerDimRows);
+  for (std::uint64_t first = 0; first < coordinates.steps; ++first)
+    for (std::uint64_t last = first; last < coordinates.steps; ++last) {
+      // A loose bound is made anew from the first coordinate on.
+      const auto next_dims =
+          last == first ? 0.0 : static_cast<double>((is_loose ? last + 1 : last - first) * kScreenStep);
+      const double left = last == first ? shares.loose[first] : shares.exact[last];
+      const double tile =
+          static_cast<double>((first + 1) * kScreenStep + 2) * screen_kernel.ns_per_dim + screen_kernel.ns_per_pair;
+      const double next = shares.loose[first] * (kNsPerPairLeft + next_dims * kNsPerDimNext);
+      const double by_rows = left * (kNsPerPairRows + dims * kNsPerDimRows);
       const double cost = (making + pairs * (tile + next + by_rows + entering)) / without;
       if (cost >= best.cost) continue;
-      best = {(first + 1) * kScreenStep, (last - first) * kScreenStep, shares[first], shares[last], cost};
+      best = {(first + 1) * kScreenStep, (last - first) * kScreenStep, shares.loose[first], left, cost};
     }
   return best;
 }

@@ -32,7 +32,7 @@ struct Prediction {
 
 // Looks for the cheapest numbers of coordinates; `cost` says what they would save. Memory: sample rows x
 // (columns + 2 x prefix_dims) floats at most.
-Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, const Basis& basis,
-                   const PredictedJob& job);
+Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
+                   const Sample& sample, const Basis& basis, const PredictedJob& job);
 
 }  // namespace simtile::screen

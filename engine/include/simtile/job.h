@@ -73,6 +73,7 @@ struct JobPlan {
   double flops = 0.0;              // without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
   bool screened = false;                                              // pairs are bounded first; then, foretold:
+  std::string screen_isa;                                             // what computes the first bound: an Isa or "amx"
   std::uint64_t screen_first_dims = 0, screen_next_dims = 0;          // coordinates of the two bounds
   double screen_left_first = 1.0, screen_left_next = 1.0;             // shares of the pairs that they leave
   double screen_cost = 1.0;                                           // the job's time, as a share of that without

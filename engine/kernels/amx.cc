@@ -1,0 +1,227 @@
+// AMX: the first look of a screen on the matrix unit, 32 x 32 pairs at a time, in bfloat16.
+//
+// Rounding a coordinate to bfloat16 (8 bits of precision) loses up to a 256th of it. What it loses is known, so a bound
+// can make up for it: with x = x' + e and y = y' + f, x' and y' rounded,
+//
+//   x.y = x'.y' + e.y + x'.f <= x'.y' + |e| |y| + |x'| |f|.
+//
+// Two more coordinates hold these norms, rounded up: (|e|, |x'|) in query rows, (|y|, |f|) in base rows. |e| is about
+// 0.0016 |x|, so bounds are too high by about 0.0033 |x| |y|. A product of two bfloat16 values is exact in binary32 and
+// is accumulated there, rounded to nearest, with results below 2^-126 taken for zero (Intel 64 and IA-32 Architectures
+// Software Developer's Manual, TDPBF16PS): no more roundings than coordinates, as the screen's margin has it.
+//
+// A panel is 32 rows in blocks of 32 coordinates. Of each block, a query panel holds two tiles of 16 rows x 32
+// coordinates; a base panel two tiles of 16 rows, coordinates two by two: (2k, 2k + 1) of all 16 rows, then the next
+// two.
+//
+// Nothing from the standard library may be instantiated here: this file's flags must not leak into shared inline code.
+#include <immintrin.h>
+
+#include "engine/kernels/avx512_survivors.h"
+#include "engine/kernels/tile_kernel.h"
+
+namespace simtile::kernels {
+namespace {
+
+constexpr std::uint32_t kWidth = 32;
+constexpr std::uint32_t kTileRows = 16;
+constexpr std::uint32_t kBlockDims = 32;
+constexpr std::uint32_t kTileElements = kTileRows * kBlockDims;
+constexpr std::uint32_t kBlockElements = 2 * kTileElements;
+constexpr std::uint32_t kErrorDims = 2;
+
+using Bfloat16 = std::uint16_t;
+
+constexpr std::uint32_t depth_of(std::uint32_t dims) {
+  return (dims + kErrorDims + kBlockDims - 1) / kBlockDims * kBlockDims;
+}
+
+// Eight tiles of 16 rows x 64 bytes.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileConfig) == 64);
+constexpr TileConfig kTileConfig;
+
+// scores[q * 32 + b] = the product of the panels' rows q and b.
+// The base panel that follows in memory is asked for meanwhile: it comes from the second-level cache.
+inline void multiply_panels(const Bfloat16* query, const Bfloat16* base, std::uint32_t blocks, float* scores) {
+  constexpr std::size_t kTileStride = 64;
+  constexpr std::size_t kScoreStride = kWidth * sizeof(float);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (std::uint32_t block = 0; block < blocks; ++block) {
+    _tile_loadd(4, query, kTileStride);
+    _tile_loadd(5, query + kTileElements, kTileStride);
+    _tile_loadd(6, base, kTileStride);
+    _tile_loadd(7, base + kTileElements, kTileStride);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    for (std::uint32_t line = 0; line < kBlockElements; line += 32)
+      _mm_prefetch(base + std::size_t{blocks} * kBlockElements + line, _MM_HINT_T0);
+    query += kBlockElements;
+    base += kBlockElements;
+  }
+  _tile_stored(0, scores, kScoreStride);
+  _tile_stored(1, scores + kTileRows, kScoreStride);
+  _tile_stored(2, scores + kTileRows * kWidth, kScoreStride);
+  _tile_stored(3, scores + kTileRows * kWidth + kTileRows, kScoreStride);
+}
+
+// A few pairs in a hundred survive: which rows hold one is gathered first, so that the branch is asked once a row.
+template <typename Thresholds>
+inline void emit_either(const float* scores, const Strip& strip, std::uint32_t column, Survivors& for_either) {
+  std::uint32_t masks[kWidth];
+  std::uint32_t rows_hit = 0;
+#pragma GCC unroll 4
+  for (std::uint32_t q = 0; q < kWidth; ++q) {
+    masks[q] = 0;
+#pragma GCC unroll 2
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      const Bounds bounds = bounds_of<Thresholds>(strip, q, column + half * kLanes);
+      const __m512 score = _mm512_load_ps(scores + q * kWidth + half * kLanes);
+      const __mmask16 hit = Thresholds::passes(0xffff, score, Thresholds::weaker(bounds.for_query, bounds.for_base));
+      masks[q] |= static_cast<std::uint32_t>(hit) << (half * kLanes);
+    }
+    rows_hit |= static_cast<std::uint32_t>(masks[q] != 0) << q;
+  }
+  if (strip.query_rows < kWidth) rows_hit &= (1u << strip.query_rows) - 1u;
+  for (; rows_hit != 0; rows_hit &= rows_hit - 1) {
+    const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
+#pragma GCC unroll 2
+    for (std::uint32_t half = 0; half < 2; ++half)
+      append(static_cast<__mmask16>(masks[q] >> (half * kLanes)), _mm512_load_ps(scores + q * kWidth + half * kLanes),
+             pair_numbers(strip, q, column + half * kLanes), for_either);
+  }
+}
+
+template <typename Thresholds>
+void screen_strip(const Strip& strip, Survivors& for_either) {
+  const auto* query = reinterpret_cast<const Bfloat16*>(strip.query_panel);
+  const auto* base = reinterpret_cast<const Bfloat16*>(strip.base_panels);
+  const std::uint32_t depth = depth_of(strip.dims);
+  alignas(64) float scores[kWidth * kWidth];
+  _tile_loadconfig(&kTileConfig);
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel, base += std::size_t{kWidth} * depth) {
+    multiply_panels(query, base, depth / kBlockDims, scores);
+    emit_either<Thresholds>(scores, strip, panel * kWidth, for_either);
+  }
+  _tile_release();
+}
+
+// To the nearest bfloat16, ties to even, in the upper halves of the lanes; what would be subnormal becomes zero, as the
+// matrix unit would take it.
+inline __m512i round_to_bfloat16(__m512 values) {
+  const __m512i bits = _mm512_castps_si512(values);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 normal = _mm512_test_epi32_mask(rounded, _mm512_set1_epi32(0x7f800000));
+  return _mm512_maskz_and_epi32(normal, rounded, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
+}
+
+// A bfloat16 that is not below a norm, for all the rounding of its sum and of terms too small for it.
+inline Bfloat16 norm_above(float squares) {
+  constexpr float kSummed = 1.0f + 0x1p-10f;
+  constexpr float kVanished = 1e-20f;
+  const float norm = _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(squares))) * kSummed + kVanished;
+  return static_cast<Bfloat16>(
+      (static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_castps_si128(_mm_set_ss(norm)))) >> 16) + 1);
+}
+
+// Where the coordinates of a row stand, from its first on.
+struct QueryLayout {
+  static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
+    return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
+           row % kTileRows * kBlockDims + dim % kBlockDims;
+  }
+};
+struct BaseLayout {
+  static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
+    return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
+           dim % kBlockDims / 2 * kBlockDims + row % kTileRows * 2 + dim % 2;
+  }
+};
+
+// Sums of squares over a row: of its values, of their rounded selves, of what rounding lost.
+struct RowSquares {
+  float exact, rounded, lost;
+};
+
+template <typename Layout>
+inline RowSquares pack_row(const float* values, std::uint32_t dims, std::uint32_t depth, std::uint32_t row,
+                           Bfloat16* panel) {
+  __m512 exact = _mm512_setzero_ps();
+  __m512 rounded = _mm512_setzero_ps();
+  __m512 lost = _mm512_setzero_ps();
+  for (std::uint32_t d = 0; d < depth; d += kLanes) {
+    const std::uint32_t left = d < dims ? dims - d : 0;
+    const auto lanes = static_cast<__mmask16>(left >= kLanes ? 0xffffu : (1u << left) - 1u);
+    const __m512 value = _mm512_maskz_loadu_ps(lanes, values + d);
+    const __m512i bits = round_to_bfloat16(value);
+    const __m512 near = _mm512_castsi512_ps(bits);
+    const __m512 difference = _mm512_sub_ps(value, near);
+    exact = _mm512_fmadd_ps(value, value, exact);
+    rounded = _mm512_fmadd_ps(near, near, rounded);
+    lost = _mm512_fmadd_ps(difference, difference, lost);
+    alignas(32) Bfloat16 coordinates[kLanes];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(coordinates), _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
+    for (std::uint32_t i = 0; i < kLanes; ++i) panel[Layout::at(row, d + i)] = coordinates[i];
+  }
+  return {_mm512_reduce_add_ps(exact), _mm512_reduce_add_ps(rounded), _mm512_reduce_add_ps(lost)};
+}
+
+template <typename Layout>
+inline void clear_rows(std::uint32_t first, std::uint32_t depth, Bfloat16* panel) {
+  for (std::uint32_t row = first; row < kWidth; ++row)
+    for (std::uint32_t d = 0; d < depth; ++d) panel[Layout::at(row, d)] = 0;
+}
+
+void pack_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
+                      float* panel) {
+  auto* out = reinterpret_cast<Bfloat16*>(panel);
+  for (std::uint32_t r = 0; r < rows; ++r) {
+    const RowSquares squares = pack_row<QueryLayout>(values + r * row_stride, dims, depth_of(dims), r, out);
+    out[QueryLayout::at(r, dims)] = norm_above(squares.lost);
+    out[QueryLayout::at(r, dims + 1)] = norm_above(squares.rounded);
+  }
+  clear_rows<QueryLayout>(rows, depth_of(dims), out);
+}
+
+void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
+                     float* panel) {
+  auto* out = reinterpret_cast<Bfloat16*>(panel);
+  for (std::uint32_t r = 0; r < rows; ++r) {
+    const RowSquares squares = pack_row<BaseLayout>(values + r * row_stride, dims, depth_of(dims), r, out);
+    out[BaseLayout::at(r, dims)] = norm_above(squares.exact);
+    out[BaseLayout::at(r, dims + 1)] = norm_above(squares.lost);
+  }
+  clear_rows<BaseLayout>(rows, depth_of(dims), out);
+}
+
+std::size_t floats_of_row(std::uint32_t dims) { return depth_of(dims) * sizeof(Bfloat16) / sizeof(float); }
+
+}  // namespace
+
+const ScreenKernel kAmxScreen{
+    .name = "amx",
+    .query_width = kWidth,
+    .base_width = kWidth,
+    .looseness = 0.0033,
+    .ns_per_dim = 0.0018,
+    .ns_per_pair = 0.06,
+    .floats_of_row = floats_of_row,
+    .pack_query_panel = pack_query_panel,
+    .pack_base_panel = pack_base_panel,
+    .inner_product = screen_strip<ProductThresholds>,
+    .squared_l2 = screen_strip<SummedThresholds>,
+};
+
+}  // namespace simtile::kernels
