@@ -120,8 +120,7 @@ class ScreenKernelTest : public ::testing::TestWithParam<const ScreenKernel*> {
       EXPECT_GE(static_cast<double>(bound), pair_exact.product - rounding) << q << ", " << b;
       // A looseness is what rows usually have; the most is about five times as much.
       const double most = 5.0 * kernel().looseness * norms + 1e-19 * (pair_exact.query_norm + pair_exact.base_norm);
-      EXPECT_LE(static_cast<double>(bound), pair_exact.product + rounding + most + 1e-30)
-          << q << ", " << b;
+      EXPECT_LE(static_cast<double>(bound), pair_exact.product + rounding + most + 1e-30) << q << ", " << b;
     }
   }
 };
