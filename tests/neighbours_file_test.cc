@@ -38,7 +38,7 @@ TEST(Neighbours, OfASelfJoinAreReadBack) {
   tests::write_dense(folder / "a.emb", kRows, 3, ElementType::kF32, IdKind::kString);
   tests::write_neighbours(folder / "a.knn", folder / "a.emb", "", kTopK);
   const Neighbours neighbours(folder / "a.knn");
-  const NeighboursInfo& info = neighbours.info();
+  const NeighboursInfo info = neighbours.info();
   EXPECT_EQ(info.rows, kRows);
   EXPECT_EQ(info.base_rows, kRows);
   EXPECT_EQ(info.top_k, kTopK);

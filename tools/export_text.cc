@@ -37,7 +37,7 @@ void export_csv(const ExportJob& job) {
 
 void export_ndjson(const ExportJob& job) {
   const Neighbours& neighbours = *job.neighbours;
-  const NeighboursInfo& info = neighbours.info();
+  const NeighboursInfo info = neighbours.info();
   const BaseIdCache base_ids(neighbours, job.id_cache_bytes);
   Output output(job.destination);
   std::string line;

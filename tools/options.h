@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "simtile/open.h"
+
 namespace simtile::tools {
 
 // `parse` takes the option's text and may throw simtile::Error.
@@ -26,6 +28,8 @@ struct Resources {
 };
 void add_resources(CLI::App& app, Resources* resources);
 
+// How they open files.
+inline constexpr OpenOptions kStreamed{.access = Access::kStreamed};
 // The verbs that stream need so much, code included, and more only for what grows with the input (`extra_bytes`).
 inline constexpr std::uint64_t kStreamingBytes = std::uint64_t{16} << 20;
 // What they ask for at least, to stay clear of the next library's size.

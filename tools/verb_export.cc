@@ -50,7 +50,7 @@ const Format& find_format(const Arguments& arguments) {
 
 void run(const Arguments& arguments) {
   const Format& format = find_format(arguments);
-  const Neighbours neighbours(arguments.path);
+  const Neighbours neighbours(arguments.path, kStreamed);
   const std::uint64_t row_bytes =
       checked_multiply(neighbours.info().top_k, kEntryWorkBytes, ErrorCode::kBudgetTooSmall, "neighbours of a row");
   check_streaming_budget(arguments.resources, row_bytes);
@@ -65,7 +65,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 void for_each_block(const Neighbours& neighbours, const BlockFunction& function) {
-  const NeighboursInfo& info = neighbours.info();
+  const NeighboursInfo info = neighbours.info();
   const std::uint64_t block_rows = std::max<std::uint64_t>(1, kBlockBytes / kEntryBytes / info.top_k);
   std::vector<std::uint64_t> rows;
   std::vector<float> scores;

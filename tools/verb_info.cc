@@ -15,7 +15,7 @@ namespace simtile::tools {
 namespace {
 
 std::vector<Fact> describe_matrix(const std::string& path) {
-  const MatrixInfo info = Matrix(path).info();
+  const MatrixInfo info = Matrix(path, kStreamed).info();
   return {fact("path", path),
           fact("kind", "matrix"),
           fact("rows", info.rows),
@@ -32,7 +32,7 @@ std::vector<Fact> describe_matrix(const std::string& path) {
 }
 
 std::vector<Fact> describe_neighbours(const std::string& path) {
-  const NeighboursInfo info = Neighbours(path).info();
+  const NeighboursInfo info = Neighbours(path, kStreamed).info();
   return {fact("path", path),
           fact("kind", "neighbours"),
           fact("rows", info.rows),

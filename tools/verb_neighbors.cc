@@ -34,7 +34,7 @@ std::uint64_t find_row(const Neighbours& neighbours, const Arguments& arguments)
 }
 
 std::string to_json(const Neighbours& neighbours, std::uint64_t row) {
-  const NeighboursInfo& info = neighbours.info();
+  const NeighboursInfo info = neighbours.info();
   std::vector<JsonNeighbour> found;
   for (const Neighbour& neighbour : neighbours.row(row))
     found.push_back({neighbour, json_id(info.base_id_kind, neighbours.base_id(neighbour.row))});
@@ -60,7 +60,7 @@ std::string to_table(const Neighbours& neighbours, std::uint64_t row) {
 }
 
 void run(const Arguments& arguments) {
-  const Neighbours neighbours(arguments.path);
+  const Neighbours neighbours(arguments.path, kStreamed);
   check_streaming_budget(arguments.resources, checked_multiply(neighbours.info().top_k, 128, ErrorCode::kBudgetTooSmall,
                                                                "neighbours of a row"));
   const std::uint64_t row = find_row(neighbours, arguments);

@@ -113,10 +113,15 @@ void ContainerFile::read_section(const SectionEntry& section, std::uint64_t offs
 std::vector<std::uint64_t> ContainerFile::load_checksums() const {
   std::vector<std::uint64_t> table(static_cast<std::size_t>(header_.block_count));
   file_.read_exactly_at(std::as_writable_bytes(std::span(table)), header_.checksums_offset);
-  if (XXH3_64bits(table.data(), table.size() * sizeof table[0]) != header_.checksums_xxh3)
-    refuse(path(), "has a damaged checksum table at offset " + std::to_string(header_.checksums_offset) +
-                       "; make the file again");
+  check_checksum_table(std::as_bytes(std::span(table)));
   return table;
+}
+
+void ContainerFile::check_checksum_table(std::span<const std::byte> table) const {
+  if (XXH3_64bits(table.data(), table.size()) == header_.checksums_xxh3) return;
+  check_unchanged();
+  refuse(path(), "has a damaged checksum table at offset " + std::to_string(header_.checksums_offset) +
+                     "; make the file again");
 }
 
 std::uint64_t ContainerFile::padded_bytes(const SectionEntry& section) noexcept {

@@ -25,6 +25,8 @@ class ContainerFile {
   const os::File& file() const noexcept { return file_; }
   const std::string& path() const noexcept { return file_.path(); }
   std::uint64_t identity() const noexcept { return header_.header_xxh3; }
+  // What the path named when it was opened.
+  const os::File::Identity& opened_as() const noexcept { return opened_as_; }
 
   const SectionEntry* find_section(SectionKind kind) const noexcept;
   // The section, which must be there and have exactly `bytes` bytes; else Error(kCorrupt).
@@ -35,6 +37,8 @@ class ContainerFile {
 
   // The stored hash of each of the section's blocks, after checking the table itself.
   std::vector<std::uint64_t> load_checksums() const;
+  // Throws Error(kCorrupt) unless these bytes are the table that the header means.
+  void check_checksum_table(std::span<const std::byte> table) const;
   // The number of blocks that cover a section with its padding, and the bytes of the block with that index in it.
   static std::uint64_t block_count(const SectionEntry& section) noexcept;
   static std::uint64_t padded_bytes(const SectionEntry& section) noexcept;

@@ -49,38 +49,27 @@ void check_id_sections(const ContainerFile& container, IdKind kind, const IdSect
   container.require_section(sections.index, bytes(rows, sizeof(IdIndexEntry)));
 }
 
-struct IdTable::Readers {
-  SectionReader ids;
-  std::optional<SectionReader> offsets;
-  SectionReader index;
-};
-
-IdTable::IdTable(const ContainerFile& container, IdKind kind, const IdSections& sections, std::uint64_t rows)
-    : container_(&container), kind_(kind), rows_(rows) {
+IdTable::IdTable(const FileAccess& access, IdKind kind, const IdSections& sections, std::uint64_t rows)
+    : container_(access.container), kind_(kind), rows_(rows) {
   if (kind == IdKind::kNone) return;
-  readers_ =
-      std::make_unique<Readers>(Readers{SectionReader(container, *container.find_section(sections.ids)), std::nullopt,
-                                        SectionReader(container, *container.find_section(sections.index))});
-  if (kind == IdKind::kString) readers_->offsets.emplace(container, *container.find_section(sections.offsets));
+  ids_.emplace(access, *container_->find_section(sections.ids));
+  index_.emplace(access, *container_->find_section(sections.index));
+  if (kind == IdKind::kString) offsets_.emplace(access, *container_->find_section(sections.offsets));
 }
-
-IdTable::~IdTable() = default;
 
 std::string IdTable::id(std::uint64_t row) const {
-  if (kind_ == IdKind::kNone) return std::to_string(row);
-  const std::lock_guard lock(mutex_);
-  return id_locked(row);
+  return kind_ == IdKind::kNone ? std::to_string(row) : stored_id(row);
 }
 
-std::string IdTable::id_locked(std::uint64_t row) const {
-  if (kind_ == IdKind::kU64) return std::to_string(readers_->ids.read_value<std::uint64_t>(row));
-  const auto begin = readers_->offsets->read_value<std::uint64_t>(row);
-  const auto end = readers_->offsets->read_value<std::uint64_t>(row + 1);
-  if (begin > end || end > readers_->ids.bytes())
+std::string IdTable::stored_id(std::uint64_t row) const {
+  if (kind_ == IdKind::kU64) return std::to_string(ids_->read_value<std::uint64_t>(row));
+  const auto begin = offsets_->read_value<std::uint64_t>(row);
+  const auto end = offsets_->read_value<std::uint64_t>(row + 1);
+  if (begin > end || end > ids_->bytes())
     throw Error(ErrorCode::kCorrupt,
                 "'" + container_->path() + "' has an id that ends before it starts, in row " + std::to_string(row));
   std::string id(static_cast<std::size_t>(end - begin), '\0');
-  readers_->ids.read(begin, std::as_writable_bytes(std::span(id)));
+  ids_->read(begin, std::as_writable_bytes(std::span(id)));
   return id;
 }
 
@@ -97,7 +86,6 @@ std::optional<std::uint64_t> IdTable::find(std::string_view id) const {
     bytes = {reinterpret_cast<const char*>(&as_number), sizeof as_number};
   }
   const std::uint64_t hash = XXH3_64bits(bytes.data(), bytes.size());
-  const std::lock_guard lock(mutex_);
   std::uint64_t low = 0;
   std::uint64_t high = rows_;  // the first entry with a hash not below ours is in [low, high]
   std::uint64_t low_hash = 0;
@@ -108,7 +96,7 @@ std::optional<std::uint64_t> IdTable::find(std::string_view id) const {
       const double share = static_cast<double>(hash - low_hash) / static_cast<double>(high_hash - low_hash);
       probe = std::min(high - 1, low + static_cast<std::uint64_t>(share * static_cast<double>(high - low)));
     }
-    const auto entry = readers_->index.read_value<IdIndexEntry>(probe);
+    const auto entry = index_->read_value<IdIndexEntry>(probe);
     if (entry.hash < hash) {
       low = probe + 1;
       low_hash = entry.hash;
@@ -118,9 +106,9 @@ std::optional<std::uint64_t> IdTable::find(std::string_view id) const {
     }
   }
   for (; low < rows_; ++low) {
-    const auto entry = readers_->index.read_value<IdIndexEntry>(low);
+    const auto entry = index_->read_value<IdIndexEntry>(low);
     if (entry.hash != hash) break;
-    if (entry.row < rows_ && id_locked(entry.row) == id) return entry.row;
+    if (entry.row < rows_ && stored_id(entry.row) == id) return entry.row;
   }
   return std::nullopt;
 }

@@ -1,18 +1,15 @@
 // Looks ids up in a file's three id sections, reading only the blocks it needs.
 //
-// Threads: safe from several threads at once (one lock). The container must outlive it.
+// Threads: safe from several threads at once. What the access names must outlive it.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "engine/storage/container_file.h"
-#include "engine/storage/section_reader.h"
+#include "engine/storage/shared_section.h"
 
 namespace simtile::storage {
 
@@ -31,23 +28,18 @@ IdKind check_id_kind(const ContainerFile& container, std::uint32_t stored);
 class IdTable {
  public:
   // kNone: rows are their own ids, in decimal.
-  IdTable(const ContainerFile& container, IdKind kind, const IdSections& sections, std::uint64_t rows);
+  IdTable(const FileAccess& access, IdKind kind, const IdSections& sections, std::uint64_t rows);
 
   std::string id(std::uint64_t row) const;
   std::optional<std::uint64_t> find(std::string_view id) const;
 
  private:
-  struct Readers;
-  std::string id_locked(std::uint64_t row) const;
+  std::string stored_id(std::uint64_t row) const;
 
   const ContainerFile* container_;
   IdKind kind_;
   std::uint64_t rows_;
-  mutable std::mutex mutex_;
-  std::unique_ptr<Readers> readers_;
-
- public:
-  ~IdTable();
+  std::optional<SharedSection> ids_, offsets_, index_;
 };
 
 const char* id_kind_name(IdKind kind) noexcept;

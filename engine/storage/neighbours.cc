@@ -1,18 +1,20 @@
 #include "simtile/neighbours.h"
 
-#include <mutex>
+#include <utility>
 
 #include "engine/base/checked.h"
+#include "engine/storage/generations.h"
 #include "engine/storage/id_table.h"
 #include "engine/storage/neighbours_file.h"
-#include "engine/storage/section_reader.h"
+#include "engine/storage/shared_section.h"
 #include "simtile/error.h"
 
 namespace simtile {
 namespace {
 
+using storage::FileAccess;
 using storage::NeighboursFile;
-using storage::SectionReader;
+using storage::SharedSection;
 
 NeighboursInfo describe(const NeighboursFile& file) {
   NeighboursInfo info;
@@ -36,15 +38,27 @@ NeighboursInfo describe(const NeighboursFile& file) {
 
 }  // namespace
 
-struct Neighbours::State {
-  explicit State(const std::string& path)
-      : file(NeighboursFile::open(path)),
-        info(describe(file)),
-        query_ids(file.container(), file.query_id_kind(), storage::kRowIds, file.rows()),
-        base_ids(file.container(), file.base_id_kind(), file.is_self_join() ? storage::kRowIds : storage::kBaseRowIds,
-                 file.base_rows()),
-        rows(file.container(), file.neighbour_rows()),
-        scores(file.container(), file.neighbour_scores()) {}
+struct Neighbours::Generation {
+  Generation(const std::string& path, const OpenOptions& options)
+      : file(NeighboursFile::open(path)), info(describe(file)) {
+    if (options.access == Access::kMapped)
+      mapped.emplace(container(), options.mode);
+    else if (options.mode == OpenMode::kFull)
+      container().verify_all();
+    const FileAccess access{&container(), mapped ? &*mapped : nullptr, options.mode != OpenMode::kFast};
+    query_ids.emplace(access, file.query_id_kind(), storage::kRowIds, file.rows());
+    base_ids.emplace(access, file.base_id_kind(), file.is_self_join() ? storage::kRowIds : storage::kBaseRowIds,
+                     file.base_rows());
+    rows.emplace(access, file.neighbour_rows());
+    scores.emplace(access, file.neighbour_scores());
+  }
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  const storage::ContainerFile& container() const noexcept { return file.container(); }
+  void check_intact() const {
+    if (mapped) mapped->check_intact();
+  }
 
   void check_range(std::uint64_t first, std::uint64_t count, std::uint64_t end, const char* what) const {
     if (!fits_within(first, count, end))
@@ -58,33 +72,49 @@ struct Neighbours::State {
     for (std::size_t i = 0; i < found.size(); ++i) {
       const bool after_unused = i % info.top_k != 0 && found[i - 1] == kNoRow;
       if (found[i] == kNoRow || (found[i] < info.base_rows && !after_unused)) continue;
+      check_intact();
       throw Error(ErrorCode::kCorrupt, "'" + file.path() + "' names base row " + std::to_string(found[i]) + " in row " +
                                            std::to_string(first_row + i / info.top_k) + ", out of place or beyond " +
                                            std::to_string(info.base_rows) + " rows; run the join or search again");
     }
   }
 
+  void read_rows(std::uint64_t first_row, std::span<std::uint64_t> found, std::span<float> found_scores) const {
+    const std::uint64_t first_entry = first_row * info.top_k;
+    rows->read(first_entry * sizeof found[0], std::as_writable_bytes(found));
+    scores->read(first_entry * sizeof found_scores[0], std::as_writable_bytes(found_scores));
+    check_rows(first_row, found);
+    check_intact();
+  }
+
   const NeighboursFile file;
   const NeighboursInfo info;
-  const storage::IdTable query_ids;
-  const storage::IdTable base_ids;
-  std::mutex mutex;  // guards the readers below
-  SectionReader rows;
-  SectionReader scores;
+  std::optional<storage::MappedContainer> mapped;
+  std::optional<storage::IdTable> query_ids, base_ids;
+  std::optional<SharedSection> rows, scores;
 };
 
-Neighbours::Neighbours(const std::string& path) : state_(std::make_unique<State>(path)) {}
+struct Neighbours::State {
+  std::unique_ptr<storage::Generations<Generation>> generations;
+  OpenOptions options;
+};
+
+Neighbours::Neighbours(const std::string& path, const OpenOptions& options)
+    : state_(std::make_unique<State>(State{
+          std::make_unique<storage::Generations<Generation>>(std::make_shared<Generation>(path, options)), options})) {}
+Neighbours::Neighbours(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Neighbours::Neighbours(Neighbours&&) noexcept = default;
 Neighbours& Neighbours::operator=(Neighbours&&) noexcept = default;
 Neighbours::~Neighbours() = default;
 
-const NeighboursInfo& Neighbours::info() const noexcept { return state_->info; }
+NeighboursInfo Neighbours::info() const { return state_->generations->current()->info; }
 
-std::vector<Neighbour> Neighbours::row(std::uint64_t row) const {
-  state_->check_range(row, 1, info().rows, "row");
-  std::vector<std::uint64_t> rows(info().top_k);
-  std::vector<float> scores(info().top_k);
-  read_rows(row, 1, rows, scores);
+std::vector<Neighbour> Neighbours::neighbours(std::uint64_t row) const {
+  const auto generation = state_->generations->current();
+  generation->check_range(row, 1, generation->info.rows, "row");
+  std::vector<std::uint64_t> rows(generation->info.top_k);
+  std::vector<float> scores(generation->info.top_k);
+  generation->read_rows(row, rows, scores);
   std::vector<Neighbour> found;
   for (std::size_t i = 0; i < rows.size() && rows[i] != kNoRow; ++i) found.push_back({rows[i], scores[i]});
   return found;
@@ -92,28 +122,48 @@ std::vector<Neighbour> Neighbours::row(std::uint64_t row) const {
 
 void Neighbours::read_rows(std::uint64_t first_row, std::uint64_t count, std::span<std::uint64_t> rows,
                            std::span<float> scores) const {
-  state_->check_range(first_row, count, info().rows, "row");
-  const std::uint64_t entries = count * info().top_k;
+  const auto generation = state_->generations->current();
+  generation->check_range(first_row, count, generation->info.rows, "row");
+  const std::uint64_t entries = count * generation->info.top_k;
   if (rows.size() != entries || scores.size() != entries)
-    throw Error(ErrorCode::kInvalidArgument, std::to_string(count) + " rows of '" + state_->file.path() + "' have " +
-                                                 std::to_string(entries) + " entries; give room for as many");
-  const std::lock_guard lock(state_->mutex);
-  const std::uint64_t first_entry = first_row * info().top_k;
-  state_->rows.read(first_entry * sizeof rows[0], std::as_writable_bytes(rows));
-  state_->scores.read(first_entry * sizeof scores[0], std::as_writable_bytes(scores));
-  state_->check_rows(first_row, rows);
+    throw Error(ErrorCode::kInvalidArgument, std::to_string(count) + " rows of '" + generation->file.path() +
+                                                 "' have " + std::to_string(entries) +
+                                                 " entries; give room for as many");
+  generation->read_rows(first_row, rows, scores);
 }
 
 std::string Neighbours::query_id(std::uint64_t row) const {
-  state_->check_range(row, 1, info().rows, "row");
-  return state_->query_ids.id(row);
+  const auto generation = state_->generations->current();
+  generation->check_range(row, 1, generation->info.rows, "row");
+  std::string id = generation->query_ids->id(row);
+  generation->check_intact();
+  return id;
 }
 
 std::string Neighbours::base_id(std::uint64_t row) const {
-  state_->check_range(row, 1, info().base_rows, "base row");
-  return state_->base_ids.id(row);
+  const auto generation = state_->generations->current();
+  generation->check_range(row, 1, generation->info.base_rows, "base row");
+  std::string id = generation->base_ids->id(row);
+  generation->check_intact();
+  return id;
 }
 
-std::optional<std::uint64_t> Neighbours::find(std::string_view id) const { return state_->query_ids.find(id); }
+std::optional<std::uint64_t> Neighbours::find(std::string_view id) const {
+  const auto generation = state_->generations->current();
+  const std::optional<std::uint64_t> row = generation->query_ids->find(id);
+  generation->check_intact();
+  return row;
+}
+
+bool Neighbours::reload() {
+  return state_->generations->reload(
+      [this](const Generation& old) { return std::make_shared<const Generation>(old.file.path(), state_->options); });
+}
+
+std::uint64_t Neighbours::generation() const { return state_->generations->number(); }
+
+Neighbours Neighbours::snapshot() const {
+  return Neighbours(std::make_unique<State>(State{state_->generations->snapshot(), state_->options}));
+}
 
 }  // namespace simtile

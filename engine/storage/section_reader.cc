@@ -12,11 +12,15 @@ namespace simtile::storage {
 SectionReader::SectionReader(const ContainerFile& container, const SectionEntry& section)
     : container_(&container), section_(&section) {}
 
-void SectionReader::read(std::uint64_t offset, std::span<std::byte> buffer) {
-  if (!fits_within(offset, buffer.size(), section_->bytes))
+void SectionReader::check_range(std::uint64_t offset, std::uint64_t bytes) const {
+  if (!fits_within(offset, bytes, section_->bytes))
     throw Error(ErrorCode::kCorrupt, "'" + container_->path() + "' refers to byte " + std::to_string(offset) +
                                          " of its " + section_name(static_cast<SectionKind>(section_->kind)) +
                                          ", which end at " + std::to_string(section_->bytes) + "; make the file again");
+}
+
+void SectionReader::read(std::uint64_t offset, std::span<std::byte> buffer) {
+  check_range(offset, buffer.size());
   std::size_t done = 0;
   while (done < buffer.size()) {
     const std::uint64_t at = offset + done;

@@ -26,6 +26,8 @@ class SectionReader {
     read(index * sizeof(T), std::as_writable_bytes(std::span(&value, 1)));
     return value;
   }
+  // Throws Error(kCorrupt) when the range leaves the section.
+  void check_range(std::uint64_t offset, std::uint64_t bytes) const;
   std::uint64_t bytes() const noexcept { return section_->bytes; }
 
  private:

@@ -26,7 +26,7 @@ std::vector<std::string> honest_files(const MemoryFolder& folder) {
 
 void read_all(const std::string& path) {
   const Neighbours neighbours(path);
-  const NeighboursInfo& info = neighbours.info();
+  const NeighboursInfo info = neighbours.info();
   for (std::uint64_t row = 0; row < info.rows; ++row) {
     for (const Neighbour& neighbour : neighbours.row(row)) {
       require(neighbour.row < info.base_rows, "a neighbour is a row of the base");

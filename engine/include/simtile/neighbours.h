@@ -1,8 +1,11 @@
 // A neighbours file, opened read-only: the result of a join or search. It carries the ids of both sides, so it can be
-// read without the matrices it came from. Each block that a call touches is checked against its checksum first.
+// read without the matrices it came from.
 //
-// Threads: const methods may be called from several threads at once. Lifetime: values are copies.
-// Errors (simtile::Error): kIo, kCorrupt, kInvalidArgument (a row that does not exist).
+// Threads: const methods and reload() may be called from several threads at once. Lifetime: values are copies. A
+// moved-from Neighbours may only be destroyed or assigned to.
+// Generations: as with Matrix (matrix.h), reload() swaps a replaced file in.
+// Errors (simtile::Error): kIo, kCorrupt (damaged, or written to or cut while it was open), kInvalidArgument (a row
+// that does not exist).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "simtile/open.h"
 #include "simtile/types.h"
 
 namespace simtile {
@@ -34,15 +38,16 @@ struct NeighboursInfo {
 
 class Neighbours {
  public:
-  explicit Neighbours(const std::string& path);
+  explicit Neighbours(const std::string& path, const OpenOptions& options = {});
   Neighbours(Neighbours&&) noexcept;
   Neighbours& operator=(Neighbours&&) noexcept;
   ~Neighbours();
 
-  const NeighboursInfo& info() const noexcept;
+  NeighboursInfo info() const;
 
   // The row's neighbours, best first; fewer than top_k where there were no more.
-  std::vector<Neighbour> row(std::uint64_t row) const;
+  std::vector<Neighbour> neighbours(std::uint64_t row) const;
+  std::vector<Neighbour> row(std::uint64_t row) const { return neighbours(row); }
   // Copies `count` rows as stored: base rows and scores, count x top_k each, kNoRow and NaN where a row has fewer.
   void read_rows(std::uint64_t first_row, std::uint64_t count, std::span<std::uint64_t> rows,
                  std::span<float> scores) const;
@@ -53,8 +58,15 @@ class Neighbours {
   // The first query row with this id.
   std::optional<std::uint64_t> find(std::string_view id) const;
 
+  // As Matrix (matrix.h) has them.
+  bool reload();
+  std::uint64_t generation() const;
+  Neighbours snapshot() const;
+
  private:
+  struct Generation;
   struct State;
+  explicit Neighbours(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
