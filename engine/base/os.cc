@@ -232,18 +232,38 @@ Mapping Mapping::map_file(const File& file, std::uint64_t offset, std::size_t by
   return mapping;
 }
 
-Mapping Mapping::anonymous(std::size_t bytes) {
-  if (bytes == 0) return {};
+namespace {
+
+void* map_anonymous(std::size_t bytes, int flags) {
   const Fault fault = consult(Call::kMap, "(memory)");
   void* address = MAP_FAILED;
   if (fault.error != 0)
     errno = fault.error;
   else
-    address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) fail("map", "(memory)", errno, std::to_string(bytes) + " bytes");
+  return address;
+}
+
+}  // namespace
+
+Mapping Mapping::anonymous(std::size_t bytes) {
+  if (bytes == 0) return {};
+  void* address = map_anonymous(bytes, MAP_PRIVATE);
   // Fewer faults and address look-ups where there is much to hold. A hint: refusals are ignored.
   if (bytes >= kHugePagesFrom) ::madvise(address, bytes, MADV_HUGEPAGE);
   return {address, bytes};
+}
+
+Mapping Mapping::anonymous_shared(std::size_t bytes) {
+  if (bytes == 0) return {};
+  return {map_anonymous(bytes, MAP_SHARED), bytes};
+}
+
+void Mapping::lock(const std::string& path) const {
+  if (retry(Call::kMap, path, [&](std::size_t) { return ::mlock(data_, bytes_); }) != 0)
+    fail("lock in memory", path, errno,
+         "(" + std::to_string(bytes_) + " bytes; raise the limit with `ulimit -l` or LimitMEMLOCK=)");
 }
 
 void Mapping::populate([[maybe_unused]] std::size_t offset, [[maybe_unused]] std::size_t bytes) const noexcept {

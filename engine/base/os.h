@@ -117,12 +117,16 @@ class Mapping {
   // `offset` must be a multiple of kPageBytes.
   static Mapping map_file(const File& file, std::uint64_t offset, std::size_t bytes);
   static Mapping anonymous(std::size_t bytes);
+  // Shared with the processes that this one forks.
+  static Mapping anonymous_shared(std::size_t bytes);
 
   std::byte* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return bytes_; }
   // Brings a file's pages in with one call instead of a fault each; `offset` is a multiple of kPageBytes. A hint:
   // failures are ignored.
   void populate(std::size_t offset, std::size_t bytes) const noexcept;
+  // Brings all pages in and keeps them there; throws when the system refuses (RLIMIT_MEMLOCK).
+  void lock(const std::string& path) const;
   // Whether pages were touched that the file no longer has or the disk could not deliver: they read as zeros.
   bool lost_pages() const noexcept { return guard_ != nullptr && os::lost_pages(*guard_); }
   void reset() noexcept;

@@ -21,6 +21,10 @@ using search::DenseScan;
 using storage::Generations;
 using storage::MatrixGeneration;
 
+OpenOptions open_options(const SearcherOptions& options) {
+  return {options.mode, Access::kMapped, options.warm, options.warm_bytes_per_second, options.lock};
+}
+
 std::shared_ptr<const MatrixGeneration> open_base(const std::string& path, const OpenOptions& options) {
   auto base = std::make_shared<const MatrixGeneration>(path, options);
   if (base->info().sparse)
@@ -94,7 +98,7 @@ struct Searcher::State {
 };
 
 Searcher::Searcher(const std::string& base_path, const SearcherOptions& options)
-    : state_(std::make_unique<State>(State{nullptr, std::make_shared<Engine>(options), {.mode = options.mode}})) {
+    : state_(std::make_unique<State>(State{nullptr, std::make_shared<Engine>(options), open_options(options)})) {
   state_->generations = std::make_unique<Generations<MatrixGeneration>>(open_base(base_path, state_->options));
 }
 Searcher::Searcher(std::unique_ptr<State> state) : state_(std::move(state)) {}

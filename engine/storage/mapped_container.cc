@@ -1,21 +1,46 @@
 #include "engine/storage/mapped_container.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <span>
+#include <thread>
 
 #include "simtile/error.h"
 
 namespace simtile::storage {
 
-MappedContainer::MappedContainer(const ContainerFile& container, OpenMode mode)
+MappedContainer::MappedContainer(const ContainerFile& container, const OpenOptions& options)
     : container_(&container),
       mapping_(os::Mapping::map_file(container.file(), 0, static_cast<std::size_t>(container.header().file_bytes))),
-      block_checked_(mode == OpenMode::kVerifyOnTouch ? static_cast<std::size_t>(container.header().block_count) : 0) {
-  if (mode == OpenMode::kFull) container.verify_all();
-  if (mode == OpenMode::kVerifyOnTouch)
-    container.check_checksum_table({mapping_.data() + container.header().checksums_offset,
-                                    static_cast<std::size_t>(container.header().block_count * sizeof(std::uint64_t))});
+      block_checked_(options.mode == OpenMode::kVerifyOnTouch ? static_cast<std::size_t>(container.header().block_count)
+                                                              : 0) {
+  warm_up(options);
+  const ContainerHeader& header = container.header();
+  if (options.mode == OpenMode::kFull) container.verify_all();
+  if (options.mode == OpenMode::kVerifyOnTouch)
+    container.check_checksum_table({mapping_.data() + header.checksums_offset,
+                                    static_cast<std::size_t>(header.block_count * sizeof(std::uint64_t))});
+}
+
+void MappedContainer::warm_up(const OpenOptions& options) const {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::size_t kPieceBytes = std::size_t{8} << 20;
+  const auto table = static_cast<std::size_t>(container_->header().checksums_offset);
+  if (options.warm == Warm::kHeader) {
+    mapping_.populate(0, kHeaderBytes);
+    mapping_.populate(table, mapping_.size() - table);
+  } else if (options.warm == Warm::kFull) {
+    const Clock::time_point start = Clock::now();
+    for (std::size_t at = 0; at < mapping_.size(); at += kPieceBytes) {
+      mapping_.populate(at, std::min(kPieceBytes, mapping_.size() - at));
+      if (options.warm_bytes_per_second == 0) continue;
+      const double due = static_cast<double>(at + kPieceBytes) / static_cast<double>(options.warm_bytes_per_second);
+      std::this_thread::sleep_until(start +
+                                    std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(due)));
+    }
+  }
+  if (options.lock) mapping_.lock(container_->path());
 }
 
 // Two threads may check the same block at once; both come to the same answer.

@@ -19,7 +19,7 @@ namespace simtile::storage {
 
 class MappedContainer {
  public:
-  MappedContainer(const ContainerFile& container, OpenMode mode);
+  MappedContainer(const ContainerFile& container, const OpenOptions& options);
 
   // Where a section begins in memory.
   const std::byte* data(const SectionEntry& section) const noexcept { return mapping_.data() + section.offset; }
@@ -32,6 +32,7 @@ class MappedContainer {
   const os::Mapping& mapping() const noexcept { return mapping_; }
 
  private:
+  void warm_up(const OpenOptions& options) const;
   void check_block(const SectionEntry& section, std::uint64_t block) const;
   std::uint64_t stored_hash(std::uint64_t block) const noexcept;
 

@@ -33,7 +33,7 @@ MatrixInfo describe(const MatrixFile& file) {
 MatrixGeneration::MatrixGeneration(const std::string& path, const OpenOptions& options)
     : file_(MatrixFile::open(path)), info_(describe(file_)) {
   if (options.access == Access::kMapped)
-    mapped_.emplace(container(), options.mode);
+    mapped_.emplace(container(), options);
   else if (options.mode == OpenMode::kFull)
     container().verify_all();
   const FileAccess access{&container(), mapped(), options.mode != OpenMode::kFast};

@@ -42,7 +42,7 @@ struct Neighbours::Generation {
   Generation(const std::string& path, const OpenOptions& options)
       : file(NeighboursFile::open(path)), info(describe(file)) {
     if (options.access == Access::kMapped)
-      mapped.emplace(container(), options.mode);
+      mapped.emplace(container(), options);
     else if (options.mode == OpenMode::kFull)
       container().verify_all();
     const FileAccess access{&container(), mapped ? &*mapped : nullptr, options.mode != OpenMode::kFast};

@@ -1,6 +1,8 @@
 // How the readers (Matrix, Neighbours, Searcher) open a file.
 #pragma once
 
+#include <cstdint>
+
 namespace simtile {
 
 // When bytes are held against their checksums. The header's own, the length and the sections' sizes are checked in
@@ -18,9 +20,19 @@ enum class Access {
   kStreamed,  // read(2) of a block at a time, one thread at a time: bounded memory, for tools with a small budget
 };
 
+// What is brought into memory before the constructor, or a reload(), returns. Mapped files alone.
+enum class Warm {
+  kNone,    // pages come as they are touched
+  kHeader,  // the header and the checksum table
+  kFull,    // all of it
+};
+
 struct OpenOptions {
   OpenMode mode = OpenMode::kVerifyOnTouch;
   Access access = Access::kMapped;
+  Warm warm = Warm::kNone;
+  std::uint64_t warm_bytes_per_second = 0;  // spares the disk for others; 0: as fast as it goes
+  bool lock = false;                        // mlock the mapping: all of it in memory, for as long as it is open
 };
 
 }  // namespace simtile

@@ -29,6 +29,9 @@ namespace simtile {
 
 struct SearcherOptions {
   OpenMode mode = OpenMode::kVerifyOnTouch;
+  Warm warm = Warm::kNone;
+  std::uint64_t warm_bytes_per_second = 0;
+  bool lock = false;
   std::uint32_t threads =
       0;  // for all searches; 0, or more than there are: one for each processor this process may use
   Isa isa = Isa::kAuto;

@@ -1,0 +1,40 @@
+// What the kernel says of memory: a process's, and how much of a file is in the page cache.
+//
+// Threads: may be called from several threads at once. Figures that the kernel does not give are 0.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace simtile {
+
+struct MemoryOfProcess {
+  std::uint64_t rss_bytes = 0;       // VmRSS: resident, shared pages in full
+  std::uint64_t peak_rss_bytes = 0;  // VmHWM
+  std::uint64_t rss_anon_bytes = 0;  // of it heap, stacks, buffers
+  std::uint64_t rss_file_bytes = 0;  // of it pages of mapped files, code and shared memory
+  std::uint64_t pss_bytes = 0;       // proportional: a page that n processes map counts 1/n; needs the right to trace
+  std::uint64_t pss_anon_bytes = 0;
+  std::uint64_t pss_file_bytes = 0;
+  std::uint64_t private_bytes = 0;     // what would be freed if this process alone went away
+  std::uint64_t page_table_bytes = 0;  // VmPTE; counted in none of the above
+  std::uint64_t locked_bytes = 0;      // VmLck
+  std::uint64_t swap_bytes = 0;        // VmSwap
+};
+
+// Nothing when there is no such process. Walks the process's pages: some milliseconds for each GiB that it maps.
+std::optional<MemoryOfProcess> memory_of_process(int pid);
+
+struct MemoryOfFile {
+  std::uint64_t file_bytes = 0;
+  std::uint64_t cached_bytes = 0;     // in the page cache, by cachestat or else mincore
+  std::uint64_t dirty_bytes = 0;      // of it not on disk yet; cachestat alone
+  std::uint64_t writeback_bytes = 0;  // of it on the way to the disk; cachestat alone
+  bool by_cachestat = false;
+};
+
+// Throws Error(kIo).
+MemoryOfFile memory_of_file(const std::string& path);
+
+}  // namespace simtile

@@ -1,0 +1,242 @@
+#include "tools/serve/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "tools/serve/problem.h"
+
+namespace simtile::tools::serve {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+using Protocol = asio::generic::stream_protocol;
+using Stream = beast::basic_stream<Protocol, asio::io_context::executor_type>;
+
+constexpr std::uint32_t kHeaderBytes = 16 * 1024;
+
+std::string text(beast::string_view view) { return std::string(view.data(), view.size()); }
+
+// What is wrong with bytes that are no request, or one that is too long.
+Problem problem_of(const error_code& error, const Limits& limits) {
+  if (error == http::error::body_limit)
+    return over_limit("body_bytes", limits.body_bytes, "body", "is longer than the server takes");
+  if (error == http::error::header_limit)
+    return {.status = 431,
+            .code = "over_limit",
+            .message = "the header is longer than the server takes",
+            .limit = "header_bytes",
+            .limit_value = kHeaderBytes};
+  return {.code = "bad_http", .message = "the request is not HTTP/1.1: " + error.message()};
+}
+
+Problem too_slow(const char* limit, std::uint64_t value) {
+  return {.status = 408,
+          .code = "too_slow",
+          .message = "the request did not arrive in time",
+          .limit = limit,
+          .limit_value = value};
+}
+
+}  // namespace
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(Connections& all, Stream::socket_type socket)
+      : all_(all), limits_(all.limits_), stream_(std::move(socket)) {}
+
+  void wait_for_request(std::uint64_t timeout_ms) {
+    waiting_ = true;
+    parser_.emplace();
+    parser_->header_limit(kHeaderBytes);
+    parser_->body_limit(limits_.body_bytes);
+    if (buffer_.size() > 0) return read_header();  // sent ahead
+    expire_after(timeout_ms);
+    stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, std::size_t bytes) {
+      if (error) return self->close();
+      self->buffer_.commit(bytes);
+      self->read_header();
+    });
+  }
+
+  bool is_waiting() const noexcept { return waiting_; }
+
+  void close() {
+    if (closed_) return;
+    closed_ = true;
+    error_code ignored;
+    stream_.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+    stream_.close();
+    all_.forget(shared_from_this());
+  }
+
+ private:
+  void expire_after(std::uint64_t timeout_ms) { stream_.expires_after(std::chrono::milliseconds(timeout_ms)); }
+
+  void read_header() {
+    waiting_ = false;
+    expire_after(limits_.header_timeout_ms);
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
+  }
+
+  void on_header(const error_code& error) {
+    if (error == beast::error::timeout) return refuse(too_slow("header_timeout_ms", limits_.header_timeout_ms));
+    if (error == http::error::end_of_stream || error == asio::error::connection_reset) return close();
+    if (error) return refuse(problem_of(error, limits_));
+    const auto& header = parser_->get();
+    if (const auto expect = header[http::field::expect]; !expect.empty()) {
+      if (!beast::iequals(expect, "100-continue"))
+        return refuse(
+            {.status = 417, .code = "bad_http", .message = "the server knows no such Expect", .field = "Expect"});
+      return write_continue();
+    }
+    read_body();
+  }
+
+  void write_continue() {
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    asio::async_write(stream_, asio::buffer(kContinue), [self = shared_from_this()](error_code error, std::size_t) {
+      if (error) return self->close();
+      self->read_body();
+    });
+  }
+
+  void read_body() {
+    expire_after(limits_.body_timeout_ms);
+    http::async_read(stream_, buffer_, *parser_,
+                     [self = shared_from_this()](error_code error, std::size_t) { self->on_request(error); });
+  }
+
+  void on_request(const error_code& error) {
+    if (error == beast::error::timeout) return refuse(too_slow("body_timeout_ms", limits_.body_timeout_ms));
+    if (error == asio::error::connection_reset) return close();
+    if (error) return refuse(problem_of(error, limits_));
+    stream_.expires_never();  // while the answer is made, which has a deadline of its own
+    auto& message = parser_->get();
+    keep_alive_ = message.keep_alive();
+    HttpRequest request{text(message.method_string()), text(message.target()), text(message[http::field::content_type]),
+                        text(message[http::field::authorization]), std::move(message.body())};
+    all_.handler_(std::move(request),
+                  [self = shared_from_this()](HttpResponse response) { self->write(std::move(response)); });
+  }
+
+  // Nothing more can be made of what the client sends.
+  void refuse(const Problem& problem) {
+    count_response(all_.metrics_, Endpoint::kOther, problem.status, 0.0);
+    HttpResponse response = to_response(problem);
+    response.close = true;
+    write(std::move(response));
+  }
+
+  void write(HttpResponse response) {
+    if (closed_) return;
+    if (response.close) keep_alive_ = false;
+    answer_ = {};
+    answer_.version(11);
+    answer_.result(response.status);
+    answer_.set(http::field::server, "simtile");
+    answer_.set(http::field::content_type,
+                beast::string_view(response.content_type.data(), response.content_type.size()));
+    if (!response.allow.empty())
+      answer_.set(http::field::allow, beast::string_view(response.allow.data(), response.allow.size()));
+    if (response.retry_after_seconds != 0)
+      answer_.set(http::field::retry_after, std::to_string(response.retry_after_seconds));
+    if (response.status == 401) answer_.set(http::field::www_authenticate, "Bearer");
+    answer_.body() = std::move(response.body);
+    answer_.keep_alive(keep_alive_);
+    answer_.prepare_payload();
+    expire_after(limits_.write_timeout_ms);
+    http::async_write(stream_, answer_, [self = shared_from_this()](error_code error, std::size_t) {
+      if (error) return self->close();
+      if (!self->keep_alive_) return self->end();
+      self->wait_for_request(self->limits_.idle_timeout_ms);
+    });
+  }
+
+  // Closes without cutting off an answer that is still on its way: what the client goes on sending is read, for a
+  // little while, because closing with unread bytes resets the connection.
+  void end() {
+    constexpr std::uint64_t kLingerMs = 1000;
+    error_code ignored;
+    stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    expire_after(kLingerMs);
+    linger();
+  }
+
+  void linger() {
+    buffer_.clear();
+    stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, std::size_t) {
+      if (error) return self->close();
+      self->linger();
+    });
+  }
+
+  Connections& all_;
+  const Limits& limits_;
+  Stream stream_;
+  beast::flat_buffer buffer_;
+  std::optional<http::request_parser<http::string_body>> parser_;
+  http::response<http::string_body> answer_;
+  bool keep_alive_ = true;
+  bool waiting_ = false;
+  bool closed_ = false;
+};
+
+Connections::Connections(asio::io_context& loop, const Limits& limits, WorkerMetrics& metrics, Handler handler)
+    : loop_(loop), limits_(limits), metrics_(metrics), handler_(std::move(handler)) {}
+
+Connections::~Connections() = default;
+
+void Connections::take(int fd) {
+  if (open_.size() >= limits_.connections) {
+    add(metrics_.shed[static_cast<std::size_t>(Shed::kConnections)]);
+    ::close(fd);
+    return;
+  }
+  int family = 0;
+  socklen_t length = sizeof family;
+  ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
+  const int on = 1;
+  if (family != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  Stream::socket_type socket(loop_);
+  error_code error;
+  socket.assign(Protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), fd, error);
+  if (error) {
+    ::close(fd);
+    return;
+  }
+  auto connection = std::make_shared<Connection>(*this, std::move(socket));
+  open_.insert(connection);
+  set(metrics_.connections, open_.size());
+  connection->wait_for_request(limits_.header_timeout_ms);
+}
+
+void Connections::close_idle() {
+  std::vector<std::shared_ptr<Connection>> idle;
+  for (const std::shared_ptr<Connection>& connection : open_)
+    if (connection->is_waiting()) idle.push_back(connection);
+  for (const std::shared_ptr<Connection>& connection : idle) connection->close();
+}
+
+void Connections::forget(const std::shared_ptr<Connection>& connection) {
+  open_.erase(connection);
+  set(metrics_.connections, open_.size());
+}
+
+}  // namespace simtile::tools::serve
