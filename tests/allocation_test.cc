@@ -20,6 +20,7 @@
 #include <cstdlib>
 
 #include "simtile/job.h"
+#include "simtile/searcher.h"
 #include "tests/job_oracle.h"
 #include "tests/test_files.h"
 
@@ -167,6 +168,27 @@ TEST_P(Allocation, AFewForEachStripeAndSpilledBufferOfAJoinThatSpills) {
   const Growth growth = run({base_, ""}, true);
   EXPECT_LE(growth.allocations, 150 * growth.stripes);
   EXPECT_LE(growth.tiles_that_allocated, growth.tiles / 3);
+}
+
+// What a server does with each batch: none at all, once the sizes have been seen. oneTBB may take a little for itself
+// at first, wherever its threads happen to be.
+TEST_P(Allocation, NoneForEachSearchOfASearcher) {
+  const Searcher searcher(base_, {.threads = GetParam()});
+  const TestMatrix vectors = random_matrix(100, 1024, 5);
+  const std::vector<std::uint64_t> excluded{5, 3, 700};
+  for (const std::size_t count : {std::size_t{1}, std::size_t{40}, std::size_t{100}}) {
+    std::vector<SearchQuery> queries;
+    for (std::size_t q = 0; q < count; ++q) queries.push_back({{vectors.row(q), 1024}, 20, {}, excluded});
+    SearchResults results;
+    for (int i = 0; i < 8; ++i) searcher.search(queries, Metric::kCosine, results);
+    std::uint64_t searches_that_allocated = 0;
+    for (int i = 0; i < 8; ++i) {
+      const std::uint64_t before = g_allocations.load(std::memory_order_relaxed);
+      searcher.search(queries, Metric::kCosine, results);
+      searches_that_allocated += g_allocations.load(std::memory_order_relaxed) != before;
+    }
+    EXPECT_LE(searches_that_allocated, GetParam() == 1 ? 0u : 1u) << count << " queries";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Allocation, testing::Values(1u, 2u),

@@ -35,6 +35,8 @@ class Tool {
   }
 
   pid_t pid() const { return pid_; }
+  // What it has written to standard error so far.
+  std::string err() const { return read_bytes(folder_ / "err"); }
 
   ToolResult wait() {
     int status = 0;

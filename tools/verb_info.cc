@@ -1,7 +1,12 @@
 // `simtile info`: what a simtile file says about itself.
+#include <charconv>
 #include <memory>
+#include <optional>
 
+#include "engine/base/os.h"
+#include "simtile/error.h"
 #include "simtile/matrix.h"
+#include "simtile/memory.h"
 #include "simtile/neighbours.h"
 #include "simtile/screen.h"
 #include "simtile/verify.h"
@@ -73,23 +78,56 @@ std::vector<Fact> describe(const std::string& path) {
   return {};
 }
 
+std::vector<Fact> describe_process(int pid) {
+  const std::optional<MemoryOfProcess> memory = memory_of_process(pid);
+  if (!memory)
+    throw Error(ErrorCode::kInvalidArgument, "there is no process " + std::to_string(pid) + "; give a PID or a file");
+  return {fact("pid", static_cast<std::uint64_t>(pid)),   size("rss_bytes", memory->rss_bytes),
+          size("rss_anon_bytes", memory->rss_anon_bytes), size("rss_file_bytes", memory->rss_file_bytes),
+          size("peak_rss_bytes", memory->peak_rss_bytes), size("pss_bytes", memory->pss_bytes),
+          size("pss_anon_bytes", memory->pss_anon_bytes), size("pss_file_bytes", memory->pss_file_bytes),
+          size("private_bytes", memory->private_bytes),   size("page_table_bytes", memory->page_table_bytes),
+          size("locked_bytes", memory->locked_bytes),     size("swap_bytes", memory->swap_bytes)};
+}
+
+std::vector<Fact> describe_cached(const std::string& path) {
+  const MemoryOfFile memory = memory_of_file(path);
+  return {fact("path", path),
+          size("file_bytes", memory.file_bytes),
+          size("cached_bytes", memory.cached_bytes),
+          size("dirty_bytes", memory.dirty_bytes),
+          size("writeback_bytes", memory.writeback_bytes),
+          fact("source", std::string(memory.by_cachestat ? "cachestat" : "mincore"))};
+}
+
+// A number that is no file's name is a process.
+std::vector<Fact> describe_memory(const std::string& what) {
+  int pid = 0;
+  const auto [end, error] = std::from_chars(what.data(), what.data() + what.size(), pid);
+  const bool is_number = error == std::errc{} && end == what.data() + what.size() && pid > 0;
+  return is_number && !os::exists(what) ? describe_process(pid) : describe_cached(what);
+}
+
 }  // namespace
 
 Action declare_info(CLI::App& app) {
   struct Arguments {
     std::string path;
     bool json = false;
+    bool memory = false;
     Resources resources;
   };
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("file", arguments->path, "A matrix file (.emb), neighbours file (.knn) or screen file")
+  app.add_option("file", arguments->path,
+                 "A matrix file (.emb), neighbours file (.knn) or screen file; with --memory, any file or a PID")
       ->required()
       ->type_name("FILE");
+  app.add_flag("--memory", arguments->memory, "A process's memory, or how much of a file is in the page cache");
   app.add_flag("--json", arguments->json, "Print one JSON object");
   add_resources(app, &arguments->resources);
   return [arguments] {
     check_streaming_budget(arguments->resources);
-    const std::vector<Fact> facts = describe(arguments->path);
+    const std::vector<Fact> facts = arguments->memory ? describe_memory(arguments->path) : describe(arguments->path);
     print(arguments->json ? to_json(facts) : to_table(facts));
   };
 }

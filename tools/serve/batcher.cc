@@ -76,7 +76,9 @@ void Batcher::run() {
 // The search that has waited longest, and all others that its pass can serve, as far as they fit. False at the end.
 bool Batcher::take(Batch& batch) {
   std::unique_lock lock(mutex_);
+  const bool others_join = last_batch_ > 1 || !waiting_.empty();
   arrived_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+  if (others_join) let_others_join(lock);
   if (stop_) return false;
   std::uint64_t queries = 0;
   std::deque<std::unique_ptr<Search>> left;
@@ -93,9 +95,16 @@ bool Batcher::take(Batch& batch) {
     batch.push_back(std::move(search));
   }
   waiting_.swap(left);
+  last_batch_ = batch.size();
   set(metrics_.queue_requests, waiting_.size());
   set(metrics_.queue_bytes, waiting_bytes_);
   return true;
+}
+
+void Batcher::let_others_join(std::unique_lock<std::mutex>& lock) {
+  constexpr double kShareOfAPass = 1.0 / 16.0, kLongestSeconds = 0.005;
+  const std::chrono::duration<double> wait(std::min(last_pass_seconds_ * kShareOfAPass, kLongestSeconds));
+  arrived_.wait_for(lock, wait, [this] { return stop_ || waiting_.size() >= limits_.pass_queries; });
 }
 
 void Batcher::drop_late(Batch& batch, std::vector<Answer>& answers) {
@@ -147,7 +156,8 @@ void Batcher::pass(const Batch& batch) {
   }
   const Clock::time_point start = Clock::now();
   version.base.search(queries_, batch.front()->request.metric, results_);
-  metrics_.pass_seconds.observe(kSecondsBuckets, seconds_between(start, Clock::now()));
+  last_pass_seconds_ = seconds_between(start, Clock::now());
+  metrics_.pass_seconds.observe(kSecondsBuckets, last_pass_seconds_);
   metrics_.pass_queries.observe(kQueriesBuckets, static_cast<double>(queries_.size()));
   add(metrics_.rows_scanned, version.info.rows);
   add(metrics_.bytes_scanned, version.info.rows * version.info.row_stride_bytes);

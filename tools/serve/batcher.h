@@ -1,5 +1,7 @@
 // The searches that wait, and the thread that answers them: those of the same index and metric share one pass over the
-// base. While a pass runs, more arrive; so the busier the service, the more queries share a pass.
+// base. While a pass runs, more arrive; so the busier the service, the more queries share a pass. Those that were
+// answered tend to ask again at once: when others were waiting, the next pass gives them a moment to join it, a small
+// part of what a pass takes.
 //
 // Threads: has_room() and submit() from the event loop's thread; answers come through `post`, on that thread too.
 #pragma once
@@ -64,6 +66,7 @@ class Batcher {
 
   void run();
   bool take(Batch& batch);
+  void let_others_join(std::unique_lock<std::mutex>& lock);
   void drop_late(Batch& batch, std::vector<Answer>& answers);
   void search(const Batch& batch, std::vector<Answer>& answers);
   void pass(const Batch& batch);
@@ -80,6 +83,8 @@ class Batcher {
   bool stop_ = false;
 
   // Of the thread alone.
+  std::size_t last_batch_ = 0;
+  double last_pass_seconds_ = 0.0;
   std::vector<SearchQuery> queries_;
   SearchResults results_;
   std::thread thread_;

@@ -5,14 +5,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/beast/core/basic_stream.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tools/serve/problem.h"
 
@@ -26,7 +28,9 @@ using boost::system::error_code;
 namespace {
 
 using Protocol = asio::generic::stream_protocol;
-using Stream = beast::basic_stream<Protocol, asio::io_context::executor_type>;
+using Socket = asio::basic_stream_socket<Protocol, asio::io_context::executor_type>;
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kHeaderBytes = 16 * 1024;
 
@@ -57,46 +61,58 @@ Problem too_slow(const char* limit, std::uint64_t value) {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Connections& all, Stream::socket_type socket)
-      : all_(all), limits_(all.limits_), stream_(std::move(socket)) {}
+  Connection(Connections& all, Socket socket) : all_(all), limits_(all.limits_), socket_(std::move(socket)) {}
 
   void wait_for_request(std::uint64_t timeout_ms) {
-    waiting_ = true;
+    begin(Step::kWaiting, timeout_ms);
     parser_.emplace();
     parser_->header_limit(kHeaderBytes);
     parser_->body_limit(limits_.body_bytes);
     if (buffer_.size() > 0) return read_header();  // sent ahead
-    expire_after(timeout_ms);
-    stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, std::size_t bytes) {
+    socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, std::size_t bytes) {
       if (error) return self->close();
       self->buffer_.commit(bytes);
       self->read_header();
     });
   }
 
-  bool is_waiting() const noexcept { return waiting_; }
+  bool is_waiting() const noexcept { return step_ == Step::kWaiting; }
+  bool is_late(Clock::time_point now) const noexcept { return now >= deadline_; }
+
+  // A request that does not arrive is given up with an answer that says so; other steps end the connection.
+  void give_up() {
+    deadline_ = Clock::time_point::max();
+    if (step_ != Step::kHeader && step_ != Step::kBody) return close();
+    gave_up_ = true;
+    error_code ignored;
+    socket_.cancel(ignored);
+  }
 
   void close() {
     if (closed_) return;
     closed_ = true;
     error_code ignored;
-    stream_.socket().shutdown(asio::socket_base::shutdown_both, ignored);
-    stream_.close();
+    socket_.shutdown(asio::socket_base::shutdown_both, ignored);
+    socket_.close(ignored);
     all_.forget(shared_from_this());
   }
 
  private:
-  void expire_after(std::uint64_t timeout_ms) { stream_.expires_after(std::chrono::milliseconds(timeout_ms)); }
+  enum class Step { kWaiting, kHeader, kBody, kAnswering, kWriting, kEnding };
+
+  void begin(Step step, std::uint64_t timeout_ms) {
+    step_ = step;
+    deadline_ = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  }
 
   void read_header() {
-    waiting_ = false;
-    expire_after(limits_.header_timeout_ms);
-    http::async_read_header(stream_, buffer_, *parser_,
+    begin(Step::kHeader, limits_.header_timeout_ms);
+    http::async_read_header(socket_, buffer_, *parser_,
                             [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
   }
 
   void on_header(const error_code& error) {
-    if (error == beast::error::timeout) return refuse(too_slow("header_timeout_ms", limits_.header_timeout_ms));
+    if (gave_up_) return refuse(too_slow("header_timeout_ms", limits_.header_timeout_ms));
     if (error == http::error::end_of_stream || error == asio::error::connection_reset) return close();
     if (error) return refuse(problem_of(error, limits_));
     const auto& header = parser_->get();
@@ -111,23 +127,24 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void write_continue() {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    asio::async_write(stream_, asio::buffer(kContinue), [self = shared_from_this()](error_code error, std::size_t) {
+    asio::async_write(socket_, asio::buffer(kContinue), [self = shared_from_this()](error_code error, std::size_t) {
       if (error) return self->close();
       self->read_body();
     });
   }
 
   void read_body() {
-    expire_after(limits_.body_timeout_ms);
-    http::async_read(stream_, buffer_, *parser_,
+    begin(Step::kBody, limits_.body_timeout_ms);
+    http::async_read(socket_, buffer_, *parser_,
                      [self = shared_from_this()](error_code error, std::size_t) { self->on_request(error); });
   }
 
   void on_request(const error_code& error) {
-    if (error == beast::error::timeout) return refuse(too_slow("body_timeout_ms", limits_.body_timeout_ms));
+    if (gave_up_) return refuse(too_slow("body_timeout_ms", limits_.body_timeout_ms));
     if (error == asio::error::connection_reset) return close();
     if (error) return refuse(problem_of(error, limits_));
-    stream_.expires_never();  // while the answer is made, which has a deadline of its own
+    step_ = Step::kAnswering;
+    deadline_ = Clock::time_point::max();  // the answer has one of its own
     auto& message = parser_->get();
     keep_alive_ = message.keep_alive();
     HttpRequest request{text(message.method_string()), text(message.target()), text(message[http::field::content_type]),
@@ -161,8 +178,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     answer_.body() = std::move(response.body);
     answer_.keep_alive(keep_alive_);
     answer_.prepare_payload();
-    expire_after(limits_.write_timeout_ms);
-    http::async_write(stream_, answer_, [self = shared_from_this()](error_code error, std::size_t) {
+    begin(Step::kWriting, limits_.write_timeout_ms);
+    http::async_write(socket_, answer_, [self = shared_from_this()](error_code error, std::size_t) {
       if (error) return self->close();
       if (!self->keep_alive_) return self->end();
       self->wait_for_request(self->limits_.idle_timeout_ms);
@@ -174,14 +191,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void end() {
     constexpr std::uint64_t kLingerMs = 1000;
     error_code ignored;
-    stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
-    expire_after(kLingerMs);
+    socket_.shutdown(asio::socket_base::shutdown_send, ignored);
+    begin(Step::kEnding, kLingerMs);
     linger();
   }
 
   void linger() {
     buffer_.clear();
-    stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, std::size_t) {
+    socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, std::size_t) {
       if (error) return self->close();
       self->linger();
     });
@@ -189,19 +206,42 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Connections& all_;
   const Limits& limits_;
-  Stream stream_;
+  Socket socket_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> answer_;
   bool keep_alive_ = true;
-  bool waiting_ = false;
+  Step step_ = Step::kWaiting;
+  Clock::time_point deadline_;
+  bool gave_up_ = false;
   bool closed_ = false;
 };
 
 Connections::Connections(asio::io_context& loop, const Limits& limits, WorkerMetrics& metrics, Handler handler)
-    : loop_(loop), limits_(limits), metrics_(metrics), handler_(std::move(handler)) {}
+    : loop_(loop), sweep_timer_(loop), limits_(limits), metrics_(metrics), handler_(std::move(handler)) {
+  sweep();
+}
 
 Connections::~Connections() = default;
+
+// One timer for all: a deadline costs no more than the time it is compared with.
+void Connections::sweep() {
+  constexpr std::chrono::milliseconds kPeriod(100);
+  for_each([now = Clock::now()](Connection& connection) {
+    if (connection.is_late(now)) connection.give_up();
+  });
+  sweep_timer_.expires_after(kPeriod);
+  sweep_timer_.async_wait([this](error_code error) {
+    if (!error) sweep();
+  });
+}
+
+// `use` may close connections.
+template <typename Use>
+void Connections::for_each(Use use) {
+  const std::vector<std::shared_ptr<Connection>> open(open_.begin(), open_.end());
+  for (const std::shared_ptr<Connection>& connection : open) use(*connection);
+}
 
 void Connections::take(int fd) {
   if (open_.size() >= limits_.connections) {
@@ -214,7 +254,7 @@ void Connections::take(int fd) {
   ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
   const int on = 1;
   if (family != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  Stream::socket_type socket(loop_);
+  Socket socket(loop_);
   error_code error;
   socket.assign(Protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), fd, error);
   if (error) {
@@ -228,10 +268,9 @@ void Connections::take(int fd) {
 }
 
 void Connections::close_idle() {
-  std::vector<std::shared_ptr<Connection>> idle;
-  for (const std::shared_ptr<Connection>& connection : open_)
-    if (connection->is_waiting()) idle.push_back(connection);
-  for (const std::shared_ptr<Connection>& connection : idle) connection->close();
+  for_each([](Connection& connection) {
+    if (connection.is_waiting()) connection.close();
+  });
 }
 
 void Connections::forget(const std::shared_ptr<Connection>& connection) {

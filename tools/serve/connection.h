@@ -5,6 +5,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,9 +33,13 @@ class Connections {
 
  private:
   friend class Connection;
+  void sweep();
+  template <typename Use>
+  void for_each(Use use);
   void forget(const std::shared_ptr<Connection>& connection);
 
   boost::asio::io_context& loop_;
+  boost::asio::steady_timer sweep_timer_;
   const Limits& limits_;
   WorkerMetrics& metrics_;
   Handler handler_;

@@ -241,8 +241,7 @@ std::variant<SearchRequest, Problem> SearchRequestParser::parse_json(std::string
                                                                      const Limits& limits) {
   try {
     simdjson::dom::object members;
-    if (json_->parse(body, limits).get(members) != simdjson::SUCCESS)
-      throw bad_field("body", "is not a JSON object");
+    if (json_->parse(body, limits).get(members) != simdjson::SUCCESS) throw bad_field("body", "is not a JSON object");
     SearchRequest request;
     std::vector<std::string_view> seen;
     int sources = 0;
