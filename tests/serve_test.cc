@@ -285,6 +285,21 @@ TEST_F(Serve, ShedsWhatItHasNoRoomFor) {
   EXPECT_THAT(clients[0]->get("/metrics").body, HasSubstr("simtile_shed_total{worker=\"0\",reason=\"connections\"}"));
 }
 
+// Bodies are announced before they are sent: the room that all may take is given out then.
+TEST_F(Serve, RefusesMoreBodiesAtOnceThanItHasRoomFor) {
+  const Server server(with({"--max-body", "100MiB"}));
+  const std::string announced = "POST " + kSearch + " HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n{";
+  Client first(server.port()), second(server.port()), third(server.port());
+  first.send_raw(announced);
+  second.send_raw(announced);
+  Client(server.port()).get("/healthz");  // the loop has seen the two
+  third.send_raw(announced);
+  const HttpAnswer refused = third.receive();
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.json()["error"]["limit"]["name"], "incoming_bytes");
+  EXPECT_EQ(Client(server.port()).post(kSearch, {{"ids", {"id-1"}}}).status, 200);
+}
+
 TEST_F(Serve, SaysAtOnceWhatIsWrongWithItsArguments) {
   EXPECT_EQ(run_tool({"serve"}).exit_code, 2);
   EXPECT_EQ(run_tool({"serve", "--index", "items"}).exit_code, 2);

@@ -119,24 +119,30 @@ void Batcher::drop_late(Batch& batch, std::vector<Answer>& answers) {
 }
 
 void Batcher::search(const Batch& batch, std::vector<Answer>& answers) {
-  std::optional<HttpResponse> failure;
-  try {
-    pass(batch);
-  } catch (const std::exception& error) {
-    log_.error("search failed", {{"index", batch.front()->index}, {"error", error.what()}});
-    failure = to_response({.status = 500, .code = "index_unreadable", .message = error.what()});
-  }
+  std::optional<HttpResponse> failure = unless_it_fails(*batch.front(), [&] { pass(batch); });
   std::size_t first = 0;
   for (const std::unique_ptr<Search>& search : batch) {
-    Answer answer{std::move(search->respond), failure.value_or(HttpResponse{})};
-    if (!failure) try {
-        answer.response.body = search_answer(search->index, *search->version, search->request, results_, first);
-      } catch (const std::exception& error) {
-        log_.error("answer failed", {{"index", search->index}, {"error", error.what()}});
-        answer.response = to_response({.status = 500, .code = "index_unreadable", .message = error.what()});
-      }
-    answers.push_back(std::move(answer));
+    HttpResponse response;
+    const auto describe = [&] {
+      response.body = search_answer(search->index, *search->version, search->request, results_, first);
+    };
+    if (failure)
+      response = *failure;
+    else if (std::optional<HttpResponse> own = unless_it_fails(*search, describe))
+      response = std::move(*own);
+    answers.push_back({std::move(search->respond), std::move(response)});
     first += search->queries();
+  }
+}
+
+// Reading an index fails when its file was damaged or written to.
+std::optional<HttpResponse> Batcher::unless_it_fails(const Search& search, const std::function<void()>& work) const {
+  try {
+    work();
+    return std::nullopt;
+  } catch (const std::exception& error) {
+    log_.error("search failed", {{"index", search.index}, {"error", error.what()}});
+    return to_response({.status = 500, .code = "index_unreadable", .message = error.what()});
   }
 }
 

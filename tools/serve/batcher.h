@@ -69,6 +69,7 @@ class Batcher {
   void let_others_join(std::unique_lock<std::mutex>& lock);
   void drop_late(Batch& batch, std::vector<Answer>& answers);
   void search(const Batch& batch, std::vector<Answer>& answers);
+  std::optional<HttpResponse> unless_it_fails(const Search& search, const std::function<void()>& work) const;
   void pass(const Batch& batch);
 
   const Limits& limits_;

@@ -91,6 +91,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close() {
     if (closed_) return;
     closed_ = true;
+    hold_incoming(0);
+    hold_outgoing(0);
     error_code ignored;
     socket_.shutdown(asio::socket_base::shutdown_both, ignored);
     socket_.close(ignored);
@@ -105,6 +107,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
     deadline_ = Clock::now() + std::chrono::milliseconds(timeout_ms);
   }
 
+  // What this connection holds of what all may.
+  void hold_incoming(std::uint64_t bytes) noexcept {
+    all_.incoming_bytes_ += bytes - std::exchange(incoming_bytes_, bytes);
+  }
+  void hold_outgoing(std::uint64_t bytes) noexcept {
+    all_.outgoing_bytes_ += bytes - std::exchange(outgoing_bytes_, bytes);
+  }
+
   void read_header() {
     begin(Step::kHeader, limits_.header_timeout_ms);
     http::async_read_header(socket_, buffer_, *parser_,
@@ -115,6 +125,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (gave_up_) return refuse(too_slow("header_timeout_ms", limits_.header_timeout_ms));
     if (error == http::error::end_of_stream || error == asio::error::connection_reset) return close();
     if (error) return refuse(problem_of(error, limits_));
+    // A body of unknown length may become as long as any.
+    const auto length = parser_->content_length();
+    const std::uint64_t bytes = length ? *length : parser_->chunked() ? limits_.body_bytes : 0;
+    if (all_.incoming_bytes_ + bytes > limits_.incoming_bytes)
+      return refuse(too_busy("incoming_bytes", limits_.incoming_bytes, "too much arrives at once; try again later"));
+    hold_incoming(bytes);
     const auto& header = parser_->get();
     if (const auto expect = header[http::field::expect]; !expect.empty()) {
       if (!beast::iequals(expect, "100-continue"))
@@ -149,8 +165,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     keep_alive_ = message.keep_alive();
     HttpRequest request{text(message.method_string()), text(message.target()), text(message[http::field::content_type]),
                         text(message[http::field::authorization]), std::move(message.body())};
+    if (request.method == "POST" && all_.outgoing_bytes_ > limits_.outgoing_bytes)
+      return write(to_response(too_busy("outgoing_bytes", limits_.outgoing_bytes,
+                                        "clients are slow to take their answers; try again later")));
     all_.handler_(std::move(request),
                   [self = shared_from_this()](HttpResponse response) { self->write(std::move(response)); });
+    hold_incoming(0);  // it is parsed; what is left of it waits in a queue of its own
   }
 
   // Nothing more can be made of what the client sends.
@@ -178,9 +198,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     answer_.body() = std::move(response.body);
     answer_.keep_alive(keep_alive_);
     answer_.prepare_payload();
+    hold_incoming(0);
+    hold_outgoing(answer_.body().size());
     begin(Step::kWriting, limits_.write_timeout_ms);
     http::async_write(socket_, answer_, [self = shared_from_this()](error_code error, std::size_t) {
       if (error) return self->close();
+      self->hold_outgoing(0);
+      self->answer_.body() = {};
       if (!self->keep_alive_) return self->end();
       self->wait_for_request(self->limits_.idle_timeout_ms);
     });
@@ -210,6 +234,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> answer_;
+  std::uint64_t incoming_bytes_ = 0, outgoing_bytes_ = 0;
   bool keep_alive_ = true;
   Step step_ = Step::kWaiting;
   Clock::time_point deadline_;

@@ -44,6 +44,8 @@ class Connections {
   WorkerMetrics& metrics_;
   Handler handler_;
   std::unordered_set<std::shared_ptr<Connection>> open_;
+  std::uint64_t incoming_bytes_ = 0;  // of bodies that arrive, whole as announced
+  std::uint64_t outgoing_bytes_ = 0;  // of answers that are being written
 };
 
 }  // namespace simtile::tools::serve

@@ -25,6 +25,8 @@ struct Limits {
   std::uint64_t queue_requests = 1024;         // searches that wait, for each worker
   std::uint64_t queue_bytes = 64 << 20;        // what they hold
   std::uint64_t pass_queries = 512;            // searched for in one pass over a base
+  std::uint64_t incoming_bytes = 256 << 20;    // bodies that arrive, on all connections of a worker
+  std::uint64_t outgoing_bytes = 256 << 20;    // answers on their way: beyond it no search is taken on
   std::uint64_t connections = 4096;            // for each worker
   std::uint64_t header_timeout_ms = 5'000;     // from a request's first byte to the end of its header
   std::uint64_t body_timeout_ms = 20'000;      // from there to the end of its body

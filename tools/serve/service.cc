@@ -174,6 +174,7 @@ void Service::search(const std::shared_ptr<Call>& call) {
                   .field = "Content-Type"};
   if (auto* problem = std::get_if<Problem>(&parsed)) throw std::move(*problem);
   auto& request = std::get<SearchRequest>(parsed);
+  call->request.body = {};  // or it would be held as long as the search waits
 
   std::optional<CacheKey> key;
   if (cache_.is_on()) {

@@ -109,13 +109,13 @@ class Supervisor {
     if (child.pid > 0) return;
     if (::getppid() != supervisor) ::_exit(1);
     ::signal(SIGINT, SIG_IGN);  // Ctrl-C reaches the whole group, and the supervisor says what becomes of it
-    ::sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
     const WorkerTask task{&options_,
                           &metrics_,
                           number,
                           options_.tcp ? port_of(reservation_) : -1,
                           options_.unix_socket_path.empty() ? -1 : unix_listener_.fd(),
-                          is_restart};
+                          is_restart,
+                          signals_before_};
     const int code = run_worker(task, log_);
     ::_exit(code);  // the supervisor's own cleaning up is not the worker's to do
   }

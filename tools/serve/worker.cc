@@ -69,6 +69,7 @@ class Worker {
          {&metrics_.connections, &metrics_.queue_requests, &metrics_.queue_bytes, &metrics_.cache_bytes})
       set(*gauge, 0);
     wait_for_signal();
+    ::sigprocmask(SIG_SETMASK, &task_.signals, nullptr);
     if (!task_.is_restart) listen();
     aside_.run([this] { open(); });
     loop_.run();

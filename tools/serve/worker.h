@@ -2,6 +2,7 @@
 // (opening files, looking for replaced ones, metrics).
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 
 #include "tools/serve/log.h"
@@ -17,6 +18,7 @@ struct WorkerTask {
   int tcp_port = -1;        // to listen on, beside the other workers (SO_REUSEPORT); -1: none
   int unix_listener = -1;   // that all workers share; -1: none
   bool is_restart = false;  // others answer meanwhile: it listens once it is ready
+  sigset_t signals{};       // to block, once the worker's handlers are there
 };
 
 // Runs until SIGTERM and gives the process's exit code. SIGHUP: looks for replaced files at once.
