@@ -19,12 +19,14 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -87,6 +89,7 @@ std::vector<std::string> make_requests(const Options& options) {
 struct Client {
   int fd = -1;
   bool busy = false;
+  bool wants_to_send = false;
   std::uint32_t request = 0;
   std::size_t sent = 0;
   std::string received;
@@ -137,6 +140,7 @@ class Load {
  private:
   void connect(std::uint32_t c) {
     Client& client = clients_[c];
+    client.wants_to_send = false;
     client.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -195,11 +199,14 @@ class Load {
     const std::string& request = requests_[client.request];
     while (client.busy && client.sent < request.size()) {
       const ssize_t moved = ::send(client.fd, request.data() + client.sent, request.size() - client.sent, MSG_NOSIGNAL);
-      if (moved < 0 && errno == EAGAIN) return watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+      if (moved < 0 && errno == EAGAIN) {
+        client.wants_to_send = true;
+        return watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+      }
       if (moved <= 0) return broken(c);
       client.sent += static_cast<std::size_t>(moved);
     }
-    watch(c, EPOLL_CTL_MOD, EPOLLIN);
+    if (std::exchange(client.wants_to_send, false)) watch(c, EPOLL_CTL_MOD, EPOLLIN);
   }
 
   // True when an answer was complete.
@@ -273,7 +280,8 @@ class Load {
     nlohmann::json statuses, answers = nlohmann::json::array();
     for (auto& [status, latencies] : latencies_) statuses[std::to_string(status)] = percentiles(latencies);
     for (const auto& of_request : answers_) answers.push_back(of_request);
-    return {{"seconds", seconds}, {"asked", asked_},      {"unanswered", busy_},
+    const double cpu = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+    return {{"seconds", seconds}, {"cpu_seconds", cpu},   {"asked", asked_},   {"unanswered", busy_},
             {"broken", broken_},  {"statuses", statuses}, {"answers", answers}};
   }
 
