@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
-#include <random>
+#include <numeric>
 
 #include "simtile/memory.h"
 #include "tests/job_oracle.h"
@@ -105,7 +105,9 @@ TEST(ServeProcess, DrainsAtTheEnd) {
   const TempFolder folder;
   write_matrix(folder / "items.emb", random_matrix(40'000, 128, 1));
   Server server({"--index", "items=" + (folder / "items.emb"), "--workers", "2", "--pass-queries", "1"});
-  const json request{{"vectors", json::array({std::vector<float>(128, 1.0f)})}, {"k", 1}};
+  std::vector<int> rows(500);
+  std::iota(rows.begin(), rows.end(), 0);
+  const json request{{"ids", rows}, {"k", 1}};
   std::vector<std::unique_ptr<Client>> busy;
   for (int i = 0; i < 20; ++i) {
     busy.push_back(std::make_unique<Client>(server.port()));

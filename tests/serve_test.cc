@@ -1,6 +1,8 @@
 // The server, as its clients see it: answers, what is wrong with requests, limits.
 #include <gmock/gmock.h>
 
+#include <numeric>
+
 #include "simtile/searcher.h"
 #include "tests/job_oracle.h"
 #include "tests/serve_harness.h"
@@ -200,7 +202,7 @@ TEST_F(Serve, NamesTheFieldThatIsWrong) {
 }
 
 TEST_F(Serve, RefusesWhatIsNoHttp) {
-  const Server server(with({"--header-timeout-ms", "300", "--body-timeout-ms", "300"}));
+  const Server server(with({"--header-timeout-ms", "300", "--body-timeout-ms", "1500"}));
   const auto status = [&](const std::string& sent) {
     Client client(server.port());
     client.send_raw(sent);
@@ -248,12 +250,14 @@ TEST_F(Serve, AnswersFromTheCacheUntilTheFileIsReplaced) {
 }
 
 TEST_F(Serve, ShedsWhatItHasNoRoomFor) {
-  // A base that takes a while to pass over, so that a queue forms.
+  // A search that takes a while, so that a queue forms.
   write_matrix(folder_ / "big.emb", random_matrix(30'000, 256, 3));
   const Server server({"--index", "big=" + (folder_ / "big.emb"), "--queue-requests", "2", "--pass-queries", "1",
                        "--max-connections", "20", "--open", "fast"});
   const std::string search = "/v1/indexes/big/search";
-  const json request{{"vectors", json::array({std::vector<float>(256, 1.0f)})}, {"k", 1}};
+  std::vector<int> rows(200);
+  std::iota(rows.begin(), rows.end(), 0);
+  const json request{{"ids", rows}, {"k", 1}};
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 18; ++i) clients.push_back(std::make_unique<Client>(server.port()));
   for (auto& client : clients) client->send("POST", search, request.dump());
@@ -266,7 +270,7 @@ TEST_F(Serve, ShedsWhatItHasNoRoomFor) {
     EXPECT_EQ(answer.headers.at("Retry-After"), "1");
     EXPECT_EQ(answer.json()["error"]["limit"]["name"], "queue_requests");
   }
-  EXPECT_GE(statuses[200], 3);
+  EXPECT_GE(statuses[200], 2);
   EXPECT_GE(statuses[429], 1);
   EXPECT_EQ(statuses[200] + statuses[429], 18);
 
