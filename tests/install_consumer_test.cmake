@@ -1,6 +1,7 @@
 # Installs the built tree into an empty prefix, then configures, builds and runs tests/install_consumer against it: once
-# through find_package, once through pkg-config. Arguments (-D): BUILD_DIR, SOURCE_DIR, WORK_DIR, GENERATOR, COMPILER,
-# FLAGS (the sanitizers' flags, which a consumer of a sanitized library needs too).
+# through find_package, once through pkg-config; then tests/c_api_test.c, against the shared library. Arguments (-D):
+# BUILD_DIR, SOURCE_DIR, WORK_DIR, GENERATOR, COMPILER, C_COMPILER, FLAGS (the sanitizers' flags, which a consumer of a
+# sanitized library needs too).
 cmake_minimum_required(VERSION 3.22)
 
 function(run)
@@ -23,9 +24,9 @@ run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer)
 set(expected "${output}")
 
-file(GLOB_RECURSE pc_file ${WORK_DIR}/prefix/simtile.pc)
+file(GLOB_RECURSE pc_file ${WORK_DIR}/prefix/simtile-cpp.pc)
 get_filename_component(pc_dir ${pc_file} DIRECTORY)
-run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_dir} pkg-config --cflags --libs simtile)
+run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_dir} pkg-config --cflags --libs simtile-cpp)
 separate_arguments(pc_flags UNIX_COMMAND "${output}")
 separate_arguments(sanitizer_flags UNIX_COMMAND "${FLAGS}")
 run(${COMPILER} -std=c++20 ${sanitizer_flags} ${SOURCE_DIR}/tests/install_consumer/main.cc -o ${WORK_DIR}/pc_consumer
@@ -34,3 +35,10 @@ run(${WORK_DIR}/pc_consumer)
 if(NOT output STREQUAL expected)
   message(FATAL_ERROR "two builds of one program print different things:\n${expected}\n${output}")
 endif()
+
+run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_dir} pkg-config --cflags --libs simtile)
+separate_arguments(pc_flags UNIX_COMMAND "${output}")
+get_filename_component(lib_dir ${pc_dir} DIRECTORY)
+run(${C_COMPILER} -std=c11 -pedantic -Wall -Werror -D_POSIX_C_SOURCE=200809L ${sanitizer_flags}
+    ${SOURCE_DIR}/tests/c_api_test.c -o ${WORK_DIR}/c_consumer ${pc_flags} -pthread -lm -Wl,-rpath,${lib_dir})
+run(${WORK_DIR}/c_consumer ${WORK_DIR})
