@@ -61,7 +61,9 @@ class Cli : public testing::Test {
 };
 
 TEST_F(Cli, VersionAndHelp) {
-  EXPECT_THAT(expect_success(run_tool({"--version"})).out, ContainsRegex("^simtile [0-9]+\\.[0-9]+\\.[0-9]+\n$"));
+  EXPECT_THAT(expect_success(run_tool({"--version"})).out,
+              ContainsRegex("^simtile [0-9]+\\.[0-9]+\\.[0-9]+\ncommit [0-9a-z+]+\ninstruction sets: scalar.*; auto is "
+                            "(scalar|avx2|avx512)\n$"));
   const std::string help = expect_success(run_tool({"--help"})).out;
   for (const char* verb :
        {"import", "generate", "info", "verify", "screen", "plan", "join", "search", "neighbors", "export"}) {

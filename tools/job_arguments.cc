@@ -22,7 +22,7 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
   JobOptions& options = arguments->options;
   options.top_k = kDefaultTopK;
   add_count(app, "-k,--top-k", &options.top_k, 1, "Neighbours to keep for each row (default: 10)");
-  add_parsed(app, "--metric", "NAME",
+  add_parsed(app, "--metric", "cosine|ip|l2",
              "cosine or ip (larger is better), or l2 (squared distance, smaller is better) (default: cosine)",
              [&options](const std::string& word) { options.metric = parse_metric(word); });
   app.add_option("-o,--output", arguments->output_path, "The neighbours file (.knn) to write")->type_name("FILE");
@@ -30,12 +30,12 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
   add_parsed(app, "--min-score", "S",
              "Keep only pairs at least this good; for l2, at most this distance (default: all)",
              [&options](const std::string& text) { options.min_score = parse_score(text); });
-  add_parsed(app, "--isa", "SET",
+  add_parsed(app, "--isa", "auto|scalar|avx2|avx512",
              "Instruction set of the kernels: auto, scalar, avx2 or avx512 (default: auto, the widest there is); it "
              "never changes the answer",
              [&options](const std::string& word) { options.isa = parse_isa(word); });
   add_parsed(
-      app, "--screen", "USE",
+      app, "--screen", "auto|on|off",
       "Look at cheap upper bounds first and score only the pairs that they leave: auto, on or off (default: auto, "
       "where a sample says that it pays); it never changes the answer",
       [&options](const std::string& word) { options.screen = parse_screen_use(word); });

@@ -1,37 +1,18 @@
-// The command line tool: a table of verbs, and the one place where errors become a line and an exit code.
+// The command line tool: what runs the verb, and the one place where errors become a line and an exit code.
 #include <algorithm>
 #include <csignal>
 #include <exception>
 #include <new>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "simtile/error.h"
+#include "tools/command_line.h"
 #include "tools/output.h"
-#include "tools/verb.h"
+#include "tools/version.h"
 
 namespace simtile::tools {
 namespace {
-
-constexpr Verb kVerbs[] = {
-    {"import", "Bring a foreign file into a matrix file (.emb)", declare_import},
-    {"generate", "Make a synthetic matrix file, the same from the same options", declare_generate},
-    {"info", "Say what a matrix or neighbours file holds", declare_info},
-    {"verify", "Read a whole file and check every checksum", declare_verify},
-    {"screen", "Make a matrix's screen file: bounds that let joins and searches skip work", declare_screen},
-    {"plan", "Say what a join or search would do and need; do no work", declare_plan},
-    {"join", "Find every row's most similar rows in the same matrix", declare_join},
-    {"search", "Find every query row's most similar rows in another matrix", declare_search},
-    {"neighbors", "Show one row's neighbours from a neighbours file (.knn)", declare_neighbors},
-    {"export", "Write a neighbours file as csv, ndjson, npy or ivecs", declare_export},
-    {"serve", "Answer searches and look-ups over HTTP, from files that all workers share", declare_serve},
-};
-
-constexpr char kFooter[] =
-    "Exit codes: 0 done, 1 the work failed (I/O, disk full), 2 wrong usage, 3 the input is corrupt, 4 the budget is "
-    "too\n"
-    "small, 130 interrupted. Environment: SIMTILE_BUDGET and SIMTILE_THREADS stand in for --budget and --threads.";
 
 int fail(ErrorCode code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
@@ -52,16 +33,8 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Exact nearest neighbours of matrices larger than memory.", "simtile");
-  app.set_version_flag("--version", "simtile " SIMTILE_VERSION, "Print the version and exit");
-  app.require_subcommand(1);
-  app.footer(kFooter);
-  app.get_formatter()->column_width(34);
-  std::vector<std::pair<CLI::App*, Action>> actions;
-  for (const Verb& verb : kVerbs) {
-    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
-    actions.emplace_back(sub, verb.declare(*sub));
-  }
+  const CommandLine line = make_command_line(version_text());
+  CLI::App& app = *line.app;
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& version) {
@@ -73,7 +46,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return fail(ErrorCode::kInvalidArgument, explain(app, error));
   }
-  for (const auto& [sub, action] : actions)
+  for (const auto& [sub, action] : line.actions)
     if (sub->parsed()) action();
   return 0;
 }

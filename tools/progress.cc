@@ -53,7 +53,7 @@ void add_progress(CLI::App& app, ProgressStyle* style) {
          },
          "Progress on standard error: auto, bar, plain or none (default: auto, a bar on a terminal, plain lines "
          "elsewhere)")
-      ->type_name("STYLE");
+      ->type_name("auto|bar|plain|none");
 }
 
 std::string format_rate(double rows_per_second) {

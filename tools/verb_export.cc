@@ -88,7 +88,7 @@ Action declare_export(CLI::App& app) {
       ->required()
       ->type_name("DST");
   app.add_option("--format", arguments->format, "csv, ndjson, npy or ivecs (default: by the name of DST)")
-      ->type_name("NAME");
+      ->type_name("csv|ndjson|npy|ivecs");
   add_resources(app, &arguments->resources);
   return [arguments] { run(*arguments); };
 }

@@ -60,10 +60,10 @@ Action declare_generate(CLI::App& app) {
       ->type_name("DST");
   add_count(app, "--rows", &options.rows, 1, "Rows")->required();
   add_count(app, "--dims", &options.dims, 1, "Columns")->required();
-  add_parsed(app, "--kind", "KIND", "gaussian, clustered or sparse (default: gaussian)",
+  add_parsed(app, "--kind", "gaussian|clustered|sparse", "gaussian, clustered or sparse (default: gaussian)",
              [&options](const std::string& word) { options.kind = parse_kind(word); });
   add_count(app, "--seed", &options.seed, 0, "Seed; another seed, other rows (default: 1)");
-  add_parsed(app, "--dtype", "TYPE", "Element type to store: f32, f16, bf16, i8 or u8 (default: f32)",
+  add_parsed(app, "--dtype", "f32|f16|bf16|i8|u8", "Element type to store: f32, f16, bf16, i8 or u8 (default: f32)",
              [&options](const std::string& word) { options.element_type = parse_element_type(word); });
   add_count(app, "--clusters", &options.clusters, 1, "Clustered: centres (default: the square root of the rows)");
   add_number(app, "--spread", &options.cluster_spread, 0.0,

@@ -52,11 +52,9 @@ Action declare_import(CLI::App& app) {
   app.add_option("destination", arguments->destination_path, "The matrix file (.emb) to write")
       ->required()
       ->type_name("DST");
-  app.add_option("--format", options.format,
-                 "Format of the source: auto, npy, npz, fvecs, bvecs, ivecs, fbin, f16bin, u8bin, i8bin, mtx, "
-                 "safetensors, glove, hdf5 or text (default: auto, by name and first bytes)")
-      ->type_name("NAME");
-  add_parsed(app, "--dtype", "TYPE",
+  app.add_option("--format", options.format, "Format of the source (default: auto, by name and first bytes)")
+      ->type_name("auto|npy|npz|fvecs|bvecs|ivecs|fbin|f16bin|u8bin|i8bin|mtx|safetensors|glove|hdf5|text");
+  add_parsed(app, "--dtype", "f32|f16|bf16|i8|u8",
              "Element type to store: f32, f16, bf16, i8 or u8 (default: nearest to the source's)",
              [&options](const std::string& word) { options.element_type = parse_element_type(word); });
   app.add_option("--ids", options.ids_path, "A file with one id a line, as many as rows")->type_name("FILE");

@@ -40,7 +40,8 @@ Action declare_screen(CLI::App& app) {
                  "The screen file to write (default: the matrix's name and .screen, where jobs look for it)")
       ->type_name("FILE");
   add_resources(app, &arguments->resources);
-  add_parsed(app, "--isa", "SET", "Instruction set of the kernels: auto, scalar, avx2 or avx512 (default: auto)",
+  add_parsed(app, "--isa", "auto|scalar|avx2|avx512",
+             "Instruction set of the kernels: auto, scalar, avx2 or avx512 (default: auto)",
              [arguments](const std::string& word) { arguments->options.isa = parse_isa(word); });
   return [arguments] { run(*arguments); };
 }

@@ -1,0 +1,10 @@
+// What `simtile --version` prints.
+#pragma once
+
+#include <string>
+
+namespace simtile::tools {
+
+std::string version_text();
+
+}  // namespace simtile::tools
