@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/memory/process_memory.h"
@@ -10,6 +11,49 @@
 namespace simtile::tools {
 
 std::string format_hash(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+namespace {
+
+using Sample = RunSeries::Sample;
+
+template <typename Value>
+nlohmann::ordered_json column(const std::vector<Sample>& samples, Value Sample::*field) {
+  auto values = nlohmann::ordered_json::array();
+  for (const Sample& sample : samples) values.push_back(sample.*field);
+  return values;
+}
+
+// Times to the microsecond: more digits only make the file longer.
+double rounded(double seconds) { return std::round(seconds * 1e6) / 1e6; }
+
+void add_series(RunSeries series, nlohmann::ordered_json* json) {
+  for (Sample& sample : series.samples) {
+    sample.seconds = rounded(sample.seconds);
+    sample.fraction_done = rounded(sample.fraction_done);
+    sample.seconds_scoring = rounded(sample.seconds_scoring);
+  }
+  for (double& seconds : series.map_seconds) seconds = rounded(seconds);
+  (*json)["series_seconds"] = column(series.samples, &Sample::seconds);
+  (*json)["series_fraction_done"] = column(series.samples, &Sample::fraction_done);
+  (*json)["series_seconds_scoring"] = column(series.samples, &Sample::seconds_scoring);
+  (*json)["series_rss_anon_bytes"] = column(series.samples, &Sample::rss_anon_bytes);
+  (*json)["series_rss_file_bytes"] = column(series.samples, &Sample::rss_file_bytes);
+  (*json)["series_bytes_read"] = column(series.samples, &Sample::bytes_read);
+  (*json)["map_rows"] = series.map_rows;
+  (*json)["map_columns"] = series.map_columns;
+  (*json)["map_seconds"] = series.map_seconds;
+  (*json)["map_tiles"] = series.map_tiles;
+}
+
+// Arrays of numbers on one line each.
+std::string pretty(const nlohmann::ordered_json& object) {
+  std::string text = "{";
+  for (const auto& [key, value] : object.items())
+    text += (text.size() > 1 ? ",\n  " : "\n  ") + nlohmann::json(key).dump() + ": " + value.dump();
+  return text + "\n}\n";
+}
+
+}  // namespace
 
 std::string report_json(const std::string& command, const JobReport& report) {
   const JobPlan& plan = report.plan;
@@ -49,6 +93,7 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"pairs_by_definition", report.pairs_by_definition},
       {"seconds_screen", report.seconds_screen},
       {"bytes_read", report.bytes_read},
+      {"input_bytes", report.input_bytes},
       {"bytes_spilled", report.bytes_spilled},
       {"stripe_rows", plan.stripe_rows},
       {"tile_columns", plan.tile_columns},
@@ -58,8 +103,9 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"output_bytes", plan.output_bytes},
       {"output_xxh3", format_hash(report.output_xxh3)},
   };
+  add_series(report.series, &json);
   json["peak_rss_bytes"] = std::max(report.peak_rss_bytes, read_process_memory().peak_rss_bytes);
-  return json.dump(2) + "\n";
+  return pretty(json);
 }
 
 }  // namespace simtile::tools

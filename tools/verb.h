@@ -26,6 +26,7 @@ Action declare_join(CLI::App& app);
 Action declare_search(CLI::App& app);
 Action declare_neighbors(CLI::App& app);
 Action declare_export(CLI::App& app);
+Action declare_report(CLI::App& app);
 Action declare_serve(CLI::App& app);
 
 }  // namespace simtile::tools

@@ -18,6 +18,7 @@
 #include "engine/join/rss_sampler.h"
 #include "engine/join/screen_setup.h"
 #include "engine/join/seed_bounds.h"
+#include "engine/join/series_recorder.h"
 #include "engine/join/topk_state.h"
 #include "engine/memory/process_memory.h"
 #include "simtile/error.h"
@@ -60,6 +61,9 @@ class Run {
   void checkpoint();
   void put_by_quietly();
   void report_progress();
+  double share_done(std::uint64_t rows) const;
+  std::uint64_t bytes_read() const;
+  RunSeries::Sample sample_of_now() const;
 
   PreparedJob& prepared_;
   const JobOptions& options_;
@@ -75,6 +79,7 @@ class Run {
   std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
   std::size_t finished_synced_ = 0;
   std::unique_ptr<Pipeline> pipeline_;
+  std::optional<SeriesRecorder> series_;
   Clock::time_point last_checkpoint_ = Clock::now();
   double checkpoint_cost_seconds_ = 0.0;
   std::uint64_t bytes_written_ = 0;
@@ -120,6 +125,7 @@ void Run::compute() {
     seed_bounds(prepared_, options_.metric, budget_, *state_, done_.rows_done, options_.stop);
     seconds_screen_ += seconds_since(seeding_start);
   }
+  series_.emplace(prepared_.shapes, prepared_.plan);
   Pipeline::Job job{prepared_.query_side(),
                     &*prepared_.base,
                     prepared_.shapes,
@@ -128,8 +134,9 @@ void Run::compute() {
                     prepared_.screen_kernel,
                     options_.metric,
                     options_.stop,
-                    [this] {
-                      sampler_.sample();
+                    [this](const plan::Tile& tile, double seconds) {
+                      series_->add_tile(tile, seconds);
+                      if (sampler_.sample()) series_->add_sample(sample_of_now());
                       report_progress();
                     },
                     [this](std::uint64_t end) { writing([&] { answer_->append_rows(*state_, end); }); }};
@@ -216,15 +223,29 @@ void Run::put_by_quietly() {
   }
 }
 
-void Run::report_progress() {
-  if (!options_.progress) return;
+double Run::share_done(std::uint64_t rows) const {
   const plan::Shapes& shapes = prepared_.shapes;
   const auto total = static_cast<double>(plan::pairs_of_rows(shapes, 0, shapes.query_rows));
-  const auto share = [&](std::uint64_t rows) {
-    return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, 0, rows)) / total : 1.0;
-  };
+  return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, 0, rows)) / total : 1.0;
+}
+
+std::uint64_t Run::bytes_read() const {
+  return prepared_.base->loaded_bytes() + (prepared_.queries ? prepared_.queries->loaded_bytes() : 0);
+}
+
+RunSeries::Sample Run::sample_of_now() const {
+  return {.seconds = seconds_since(start_),
+          .fraction_done = share_done(pipeline_->rows_done()),
+          .rss_anon_bytes = sampler_.last().rss_anon_bytes,
+          .rss_file_bytes = sampler_.last().rss_file_bytes,
+          .bytes_read = bytes_read()};
+}
+
+void Run::report_progress() {
+  if (!options_.progress) return;
   const std::uint64_t rows = pipeline_->rows_done();
-  options_.progress({rows, shapes.query_rows, seconds_since(start_), share(rows), share(rows_resumed_)});
+  options_.progress(
+      {rows, prepared_.shapes.query_rows, seconds_since(start_), share_done(rows), share_done(rows_resumed_)});
 }
 
 JobReport Run::finish() {
@@ -257,9 +278,12 @@ JobReport Run::finish() {
   report.seconds_screen = seconds_screen_;
   report.discarded_other_job = folder_.found_other_job();
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
-  report.bytes_read = prepared_.base->loaded_bytes() + (prepared_.queries ? prepared_.queries->loaded_bytes() : 0);
+  report.bytes_read = bytes_read();
+  report.input_bytes = prepared_.base->matrix.container().header().file_bytes +
+                       (prepared_.queries ? prepared_.queries->matrix.container().header().file_bytes : 0);
   report.bytes_spilled = bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();
+  report.series = series_->finish(sample_of_now());
   report.peak_rss_bytes = read_process_memory().peak_rss_bytes;
   report.peak_rss_anon_bytes = sampler_.peak_anon_bytes();
   report.peak_rss_file_bytes = sampler_.peak_file_bytes();

@@ -116,7 +116,8 @@ void Pipeline::score(TileTask& task) {
     throw;
   }
   task.window = {};
-  worker.seconds += seconds_since(start);
+  task.seconds = seconds_since(start);
+  worker.seconds += task.seconds;
 }
 
 void Pipeline::retire(TileTask& task) {
@@ -127,7 +128,7 @@ void Pipeline::retire(TileTask& task) {
     for (std::size_t i = 0; i < stripes_.size(); ++i)
       if (stripes_[i].get() == task.stripe) stripe_in_use_[i].store(false, std::memory_order_release);
   }
-  job_.on_tile();
+  job_.on_tile(task.tile, task.seconds);
 }
 
 PipelineStatistics Pipeline::statistics() const {

@@ -49,7 +49,8 @@ class Pipeline {
     const kernels::ScreenKernel* screen_kernel;
     Metric metric;
     const std::atomic<bool>* stop;  // may be null
-    std::function<void()> on_tile;  // after each tile, in order, from one thread at a time
+    // After each tile, with the seconds it took its worker; in order, from one thread at a time.
+    std::function<void(const plan::Tile& tile, double seconds)> on_tile;
     // Resident: the rows below `end` are final and sorted; in order, from one thread at a time.
     std::function<void(std::uint64_t end)> on_rows_final;
   };
@@ -71,6 +72,7 @@ class Pipeline {
     plan::Tile tile;
     Stripe* stripe = nullptr;
     SideWindow window;
+    double seconds = 0.0;
   };
   struct alignas(64) Worker {
     std::unique_ptr<TileScorer> scorer;

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 
+#include "simtile/run_series.h"
 #include "simtile/types.h"
 
 namespace simtile {
@@ -86,6 +87,7 @@ struct JobReport {
   std::uint64_t pairs_scored = 0;  // by this process
   double flops = 0.0;              // by this process
   std::uint64_t bytes_read = 0, bytes_spilled = 0;
+  std::uint64_t input_bytes = 0;  // of the files: what reading everything once takes
   std::uint64_t candidates = 0;                             // scores that entered a top-K state
   bool screened = false;                                    // pairs were bounded first; then, of pairs_scored:
   std::uint64_t pairs_dropped_by_tile = 0;                  // that tiles as a whole ruled out, before the first bound
@@ -95,6 +97,7 @@ struct JobReport {
   std::uint64_t tiles_resumed = 0;                          // tiles that an earlier process had done
   bool discarded_other_job = false;  // the work folder held what another job had left; it was cleared
   std::uint64_t output_xxh3 = 0;     // XXH3-64 of the output file's bytes
+  RunSeries series;                  // by this process, from its first tile on
 };
 
 // Half of what this process may use: the smallest of the cgroup's limit (v1 or v2) and MemAvailable.
