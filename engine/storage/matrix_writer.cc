@@ -40,7 +40,7 @@ const MatrixWriterOptions& checked(const MatrixWriterOptions& options) {
 MatrixWriter::MatrixWriter(const std::string& path, const MatrixWriterOptions& options)
     : options_(checked(options)),
       path_(path),
-      out_(path, kMatrixMagic),
+      out_(path, kMatrixMagic, options_.durability),
       payload_(out_.begin_section(options_.layout == MatrixLayout::kDense ? SectionKind::kRows : SectionKind::kValues)),
       columns_(path),
       row_starts_(path),

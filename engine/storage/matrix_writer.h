@@ -30,6 +30,7 @@ struct MatrixWriterOptions {
   bool normalize = false;             // scale each row to norm one (a zero row stays zero)
   bool integers_as_they_are = false;  // i8: the values are integers already: keep them, with scale 1
   std::string source_name;            // named in errors about values
+  Durability durability = Durability::kSynced;
 };
 
 class MatrixWriter {

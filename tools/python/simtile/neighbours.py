@@ -1,0 +1,115 @@
+"""Neighbours files: the answer of a join or search."""
+
+import os
+from typing import Any, Iterator, Optional, Tuple, Union
+
+import numpy as np
+
+from . import _simtile
+
+Path = Union[str, "os.PathLike[str]"]
+RowsAndScores = Tuple[np.ndarray, np.ndarray]
+
+
+class Neighbours:
+    """A neighbours file (.knn), opened read-only: for each query row its neighbours, best first.
+
+    path: the file.
+    check: as for Matrix; every read here copies, so "touch" (default) checks all that is read.
+
+    Raises IoError, or CorruptError for what is no whole neighbours file.
+    """
+
+    def __init__(self, path: Path, *, check: str = "touch"):
+        self._path = os.fspath(path)
+        self._check = check
+        self._file = _simtile.Neighbours(self._path, check)
+        #: What the job that made it says of itself (budget_bytes, peak_rss_bytes, seconds, ...): of join() and search();
+        #: None when the file was opened.
+        self.report: "Optional[dict[str, Any]]" = None
+
+    @property
+    def path(self) -> str:
+        return self._path
+
+    @property
+    def info(self) -> "dict[str, Any]":
+        """What the file says of itself: rows, top_k, base_rows, metric, self_join, ..."""
+        return self._file.info()
+
+    @property
+    def shape(self) -> "tuple[int, int]":
+        """(query rows, top_k)."""
+        info = self._file.info()
+        return info["rows"], info["top_k"]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        info = self.info
+        return f"<simtile.Neighbours {self._path!r}: {info['rows']} rows x {info['top_k']}, {info['metric']}>"
+
+    def __getitem__(self, row: Any) -> RowsAndScores:
+        """nn[42]: the row's neighbours (int64) and their scores (float32), best first; shorter than top_k when there
+        are no more. nn[10:20]: two arrays of 10 x top_k, -1 and NaN where a row has fewer."""
+        total = len(self)
+        if isinstance(row, slice):
+            begin, end, step = row.indices(total)
+            if step != 1:
+                raise IndexError("rows are read in order; use a step of 1")
+            return self._file.read_rows(begin, max(0, end - begin))
+        number = int(row)
+        if not -total <= number < total:
+            raise IndexError(f"there is no row {number}; rows are 0 to {total - 1}")
+        rows, scores = self._file.read_rows(number % total, 1)
+        count = int(np.count_nonzero(rows[0] >= 0))
+        return rows[0, :count], scores[0, :count]
+
+    def __iter__(self) -> Iterator[RowsAndScores]:
+        for row in range(len(self)):
+            yield self[row]
+
+    def to_numpy(self) -> RowsAndScores:
+        """All neighbours (int64) and scores (float32), rows x top_k each; -1 and NaN where a row has fewer."""
+        return self[:]
+
+    def to_csr(self, *, mode: str = "scores") -> Any:
+        """The graph as a scipy.sparse.csr_matrix, query rows x base rows, columns ascending in each row.
+
+        mode: "scores" (float32; an entry may be an explicit zero) or "connectivity" (ones).
+        """
+        from scipy.sparse import csr_matrix
+
+        if mode not in ("scores", "connectivity"):
+            raise ValueError(f"mode is 'scores' or 'connectivity', not {mode!r}")
+        rows, scores = self.to_numpy()
+        held = rows >= 0
+        starts = np.concatenate(([0], np.cumsum(held.sum(axis=1))))
+        values = scores[held] if mode == "scores" else np.ones(int(starts[-1]), dtype=np.float32)
+        graph = csr_matrix((values, rows[held], starts), shape=(len(rows), self.info["base_rows"]))
+        graph.sort_indices()
+        return graph
+
+    def query_id(self, row: int) -> str:
+        """What the user calls a query row; its number where there are no ids."""
+        return self._file.query_id(row)
+
+    def base_id(self, row: int) -> str:
+        """What the user calls a row that was found; its number where there are no ids."""
+        return self._file.base_id(row)
+
+    def find(self, id: Any) -> Optional[int]:
+        """The first query row with this id, or None."""
+        return self._file.find(str(id))
+
+    def reload(self) -> bool:
+        """Takes the file that the path names now, if it is another one, and says whether it was."""
+        return self._file.reload()
+
+    def __reduce__(self) -> Any:
+        return _open_neighbours, (self._path, self._check)
+
+
+def _open_neighbours(path: str, check: str) -> Neighbours:
+    return Neighbours(path, check=check)
