@@ -40,9 +40,9 @@ set(CPACK_COMPONENT_PYTHON_DESCRIPTION "Exact nearest neighbours of matrices lar
  NumPy arrays in and out, views of mapped rows without copies, and
  scikit-learn's NearestNeighbors by a change of import.")
 if(TARGET simtile_python)
-  math(EXPR next_minor "${Python3_VERSION_MINOR} + 1")
+  math(EXPR next_minor "${simtile_python_minor} + 1")
   set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS
-      "python3 (>= 3.${Python3_VERSION_MINOR}), python3 (<< 3.${next_minor}), python3-numpy")
+      "python3 (>= 3.${simtile_python_minor}), python3 (<< 3.${next_minor}), python3-numpy")
   set(CPACK_DEBIAN_PYTHON_PACKAGE_RECOMMENDS "python3-scipy, python3-sklearn")
 else()
   list(REMOVE_ITEM CPACK_COMPONENTS_ALL python)

@@ -157,6 +157,33 @@ static void test_search(void) {
   simtile_neighbours_close(neighbours);
 }
 
+static void test_searcher(void) {
+  simtile_query_options options;
+  simtile_searcher* searcher = NULL;
+  uint64_t rows[2 * TOP_K];
+  float scores[2 * TOP_K];
+  const uint64_t excluded[1] = {40};
+  int swapped = 1;
+  simtile_query_options_init(&options, sizeof options);
+  options.top_k = TOP_K;
+  options.metric = SIMTILE_INNER_PRODUCT;
+  options.exclude_rows = excluded;
+  options.exclude_count = 1;
+  EXPECT(simtile_searcher_open("points.emb", 1, &searcher) == SIMTILE_OK);
+  EXPECT(simtile_searcher_search(searcher, points[40], 1, &options, rows, scores) == SIMTILE_OK);
+  EXPECT(rows[0] == best_neighbour(40) && scores[0] == product(40, (int)rows[0]));
+  EXPECT(simtile_searcher_search(searcher, points[40], 2, &options, rows, scores) == SIMTILE_OK);
+  EXPECT(rows[0] == best_neighbour(40));
+  options.has_min_score = 1;
+  options.min_score = 1e6f;
+  EXPECT(simtile_searcher_search(searcher, points[40], 1, &options, rows, scores) == SIMTILE_OK);
+  EXPECT(rows[0] == SIMTILE_NO_ROW && isnan(scores[0]));
+  EXPECT(simtile_searcher_reload(searcher, &swapped) == SIMTILE_OK && swapped == 0);
+  EXPECT(simtile_searcher_search(searcher, NULL, 1, NULL, rows, scores) == SIMTILE_INVALID_ARGUMENT);
+  simtile_searcher_close(searcher);
+  EXPECT(simtile_searcher_open("missing.emb", 0, &searcher) == SIMTILE_IO);
+}
+
 static void test_errors(void) {
   simtile_job_options options = job_options();
   simtile_matrix* matrix = NULL;
@@ -261,6 +288,7 @@ int main(int argc, char** argv) {
   test_write_matrix();
   test_join_and_neighbours();
   test_search();
+  test_searcher();
   test_errors();
   test_struct_versions();
   test_stop_and_go_on();

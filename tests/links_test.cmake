@@ -1,7 +1,7 @@
 # Every relative link of the Markdown files must lead to something. Arguments (-D): SOURCE_DIR.
 cmake_minimum_required(VERSION 3.22)
 
-file(GLOB documents ${SOURCE_DIR}/README.md ${SOURCE_DIR}/docs/*.md ${SOURCE_DIR}/data/*.md)
+file(GLOB documents ${SOURCE_DIR}/README.md ${SOURCE_DIR}/CHANGELOG.md ${SOURCE_DIR}/docs/*.md ${SOURCE_DIR}/data/*.md)
 set(links_seen 0)
 set(broken "")
 foreach(document IN LISTS documents)

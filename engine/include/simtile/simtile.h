@@ -201,6 +201,33 @@ SIMTILE_API simtile_status simtile_neighbours_base_id(const simtile_neighbours* 
 /* The first query row with this id, or SIMTILE_NO_ROW. */
 SIMTILE_API simtile_status simtile_neighbours_find(const simtile_neighbours* neighbours, const char* id, uint64_t* row);
 
+/* Searches of a dense matrix for vectors in memory, again and again. Each reads the whole base once for all of its
+ * queries. The same bits as simtile_search(). */
+typedef struct simtile_searcher simtile_searcher;
+typedef struct simtile_query_options {
+  size_t size;
+  uint64_t top_k;         /* 10; at least 1 */
+  uint32_t metric;        /* SIMTILE_COSINE */
+  uint32_t has_min_score; /* not 0: keep only rows at least as good as min_score (l2: at most this distance) */
+  float min_score;
+  const uint64_t* exclude_rows; /* NULL, or rows that are never in the answer */
+  uint64_t exclude_count;
+} simtile_query_options;
+
+SIMTILE_API void simtile_query_options_init(simtile_query_options* options, size_t size);
+/* `threads`: for each search; 0: one for each processor that the process may use. */
+SIMTILE_API simtile_status simtile_searcher_open(const char* matrix_path, uint32_t threads,
+                                                 simtile_searcher** searcher);
+SIMTILE_API void simtile_searcher_close(simtile_searcher* searcher);
+/* `count` queries of the base's columns, one after the other. rows and scores have room for count x top_k; best first,
+ * SIMTILE_NO_ROW and NaN where there are fewer. `options` may be NULL. */
+SIMTILE_API simtile_status simtile_searcher_search(const simtile_searcher* searcher, const float* queries,
+                                                   uint64_t count, const simtile_query_options* options, uint64_t* rows,
+                                                   float* scores);
+/* Takes the file that the path names now, if it is another one; *swapped (may be NULL) says whether it was. Searches
+ * under way finish on the one that they began with. */
+SIMTILE_API simtile_status simtile_searcher_reload(simtile_searcher* searcher, int* swapped);
+
 #ifdef __cplusplus
 }
 #endif

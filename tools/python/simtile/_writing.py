@@ -16,6 +16,7 @@ class _Ids:
 
     def __init__(self, ids: Optional[Sequence[Any]], rows: int):
         self.kind = "none"
+        self._ids: Any = None
         if ids is None:
             return
         if len(ids) != rows:

@@ -86,7 +86,7 @@ class NearestNeighbors(BaseEstimator):
         if isinstance(X, (str, os.PathLike)):
             X = Matrix(X)
         if isinstance(X, Matrix):
-            self._folder = None
+            self._folder: Optional[weakref.finalize] = None
             self._matrix = X
             self.n_features_in_ = X.shape[1]
         else:
@@ -240,7 +240,7 @@ class NearestNeighbors(BaseEstimator):
                 held = near <= reach
                 if X is None:
                     held &= rows != at
-                order = slice(None) if sort_results else np.argsort(rows[held], kind="stable")
+                order = np.arange(held.sum()) if sort_results else np.argsort(rows[held], kind="stable")
                 distances[at], found[at] = near[held][order], rows[held][order]
         return (distances, found) if return_distance else found
 
@@ -263,7 +263,7 @@ class NearestNeighbors(BaseEstimator):
         check_is_fitted(self)
         _check_mode(mode)
         distances, rows = self.radius_neighbors(X, radius, sort_results=sort_results)
-        starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+        starts = np.cumsum([0] + [len(row) for row in rows])
         columns = np.concatenate(list(rows)) if len(rows) else np.empty(0, dtype=np.int64)
         values = np.ones(len(columns)) if mode == "connectivity" else np.concatenate(list(distances))
         return csr_matrix((values, columns, starts), shape=(len(rows), self.n_samples_fit_))
@@ -289,8 +289,9 @@ def _write_rows(X: Any, path: str, like: Optional[Matrix] = None) -> Matrix:
         X = csr_matrix(X)
     if like is not None and not like.is_sparse and issparse(X):
         X = X.toarray()
-    write = Matrix.from_scipy if issparse(X) else Matrix.from_numpy
-    return write(X, path, durable=False)
+    if issparse(X):
+        return Matrix.from_scipy(X, path, durable=False)
+    return Matrix.from_numpy(X, path, durable=False)
 
 
 def _check_count(n_neighbors: Any) -> None:
