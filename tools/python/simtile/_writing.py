@@ -39,7 +39,8 @@ class _Ids:
             for position, value in enumerate(piece):
                 if not isinstance(value, str):
                     raise InvalidArgumentError(
-                        f"the id of row {begin + position} is a {type(value).__name__}; ids are all strings or all integers"
+                        f"the id of row {begin + position} is a {type(value).__name__}; "
+                        "ids are all strings or all integers"
                     )
             writer.append_strings(piece)
 

@@ -82,9 +82,9 @@ def join(
         "off") and isa ("auto", "scalar", "avx2", "avx512"), neither of which changes the answer, work_dir (default: out
         + ".work"), fresh (forget what an interrupted run left), checkpoint_seconds (default 2).
 
-    Ctrl-C raises KeyboardInterrupt at the next tile; what was done is kept in the work folder, and the same call goes on
-    from there. An exception of `progress` does the same. Raises BudgetTooSmallError, which names the smallest that works,
-    InvalidArgumentError, CorruptError, IoError.
+    Ctrl-C raises KeyboardInterrupt at the next tile; what was done is kept in the work folder, and the same call goes
+    on from there. An exception of `progress` does the same. Raises BudgetTooSmallError, which names the smallest that
+    works, InvalidArgumentError, CorruptError, IoError.
     """
     return _run(_path(matrix), "", out, _options(top_k, metric, budget, **options), progress)
 
@@ -121,7 +121,7 @@ def plan(
     budget: Size = None,
     **options: Any,
 ) -> "dict[str, Any]":
-    """What join(matrix), or search(matrix, queries), would do and need, smallest_budget_bytes among it; does no work."""
+    """What join(matrix), or search(matrix, queries), would do and need, with smallest_budget_bytes; does no work."""
     return _simtile.plan_job(
         _path(matrix), "" if queries is None else _path(queries), _options(top_k, metric, budget, **options)
     )

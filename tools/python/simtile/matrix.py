@@ -21,8 +21,8 @@ class Matrix:
 
     Raises IoError, or CorruptError for what is no whole matrix file.
 
-    A file that is replaced (renamed over) is read on in its old version until reload(). Views, as those of numpy.memmap,
-    must not be read after somebody has cut the file short in place; simtile itself never does that.
+    A file that is replaced (renamed over) is read on in its old version until reload(). Views, as those of
+    numpy.memmap, must not be read after somebody has cut the file short in place; simtile itself never does that.
     """
 
     def __init__(self, path: Path, *, check: str = "touch"):

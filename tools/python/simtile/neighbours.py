@@ -24,8 +24,8 @@ class Neighbours:
         self._path = os.fspath(path)
         self._check = check
         self._file = _simtile.Neighbours(self._path, check)
-        #: What the job that made it says of itself (budget_bytes, peak_rss_bytes, seconds, ...): of join() and search();
-        #: None when the file was opened.
+        #: What the job that made it says of itself (budget_bytes, peak_rss_bytes, seconds, ...), after join() and
+        #: search(); None when the file was opened.
         self.report: "Optional[dict[str, Any]]" = None
 
     @property

@@ -12,8 +12,8 @@ Path = Union[str, "os.PathLike[str]"]
 
 
 class Searcher:
-    """Finds the most similar rows of a dense matrix file, exactly, again and again. Each search reads the whole base once
-    for all of its queries: hand over many at a time.
+    """Finds the most similar rows of a dense matrix file, exactly, again and again. Each search reads the whole base
+    once for all of its queries: hand over many at a time.
 
     base: a matrix file, or a Matrix.
     threads: for each search; 0: one for each processor that the process may use.

@@ -81,7 +81,7 @@ class NearestNeighbors(BaseEstimator):
         _check_count(self.n_neighbors)
 
     def fit(self, X: Any, y: Any = None) -> "NearestNeighbors":
-        """Takes the rows to search in: an array or sparse matrix of shape (n_samples, n_features), a Matrix or a path."""
+        """Takes the rows to search in: an array or sparse matrix, (n_samples, n_features), a Matrix or a path."""
         self._check_parameters()
         if isinstance(X, (str, os.PathLike)):
             X = Matrix(X)
@@ -203,7 +203,9 @@ class NearestNeighbors(BaseEstimator):
             rows, scores = self._search(_validated(self, X, reset=False), count)
         return (self._distances(scores), rows) if return_distance else rows
 
-    def kneighbors_graph(self, X: Any = None, n_neighbors: Optional[int] = None, mode: str = "connectivity") -> csr_matrix:
+    def kneighbors_graph(
+        self, X: Any = None, n_neighbors: Optional[int] = None, mode: str = "connectivity"
+    ) -> csr_matrix:
         """The graph of kneighbors(), (n_queries, n_samples_fit): ones, or distances with mode="distance"."""
         check_is_fitted(self)
         _check_mode(mode)
