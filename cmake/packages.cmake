@@ -43,6 +43,8 @@ if(TARGET simtile_python)
   math(EXPR next_minor "${simtile_python_minor} + 1")
   set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS
       "python3 (>= 3.${simtile_python_minor}), python3 (<< 3.${next_minor}), python3-numpy")
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/cmake/python3-simtile/postinst
+                                                ${PROJECT_SOURCE_DIR}/cmake/python3-simtile/prerm)
   set(CPACK_DEBIAN_PYTHON_PACKAGE_RECOMMENDS "python3-scipy, python3-sklearn")
 else()
   list(REMOVE_ITEM CPACK_COMPONENTS_ALL python)
