@@ -1,7 +1,5 @@
 #include "tools/describe.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "simtile/byte_size.h"

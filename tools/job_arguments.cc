@@ -1,7 +1,9 @@
 #include "tools/job_arguments.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "simtile/error.h"
 
@@ -16,7 +18,67 @@ float parse_score(const std::string& text) {
   return score;
 }
 
+// A field's name and the rest, from NAME=REST.
+std::pair<std::string, std::string> split_name(const std::string& text, const std::string& wanted) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    throw Error(ErrorCode::kInvalidArgument, "'" + text + "' is no field; give " + wanted);
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// A colon and a number at the end are the weight; any other colon belongs to the file's name.
+JobField parse_field(const std::string& text) {
+  const auto [name, rest] = split_name(text, "--field NAME=FILE or NAME=FILE:WEIGHT");
+  JobField field{name, rest, "", 1.0f};
+  const std::size_t colon = rest.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == rest.size()) return field;
+  const std::string tail = rest.substr(colon + 1);
+  if (tail.find_first_not_of("0123456789.+-eE") != std::string::npos) return field;
+  field.weight = parse_score(tail);
+  field.base_path = rest.substr(0, colon);
+  return field;
+}
+
 }  // namespace
+
+void add_field_options(CLI::App& app, JobArguments* arguments, bool with_queries) {
+  app.add_option("--field", arguments->fields,
+                 "Instead of a matrix, once for each field: the score is the sum of the fields' scores times their "
+                 "weights (default: 1). Fields have the same rows, dense or sparse; cosine or ip")
+      ->allow_extra_args(false)
+      ->type_name("NAME=FILE[:WEIGHT]");
+  if (with_queries)
+    app.add_option("--query-field", arguments->query_fields, "The query rows of the field of that name, for each field")
+        ->allow_extra_args(false)
+        ->type_name("NAME=FILE");
+  app.add_flag("--renormalize", arguments->options.renormalize,
+               "Divide each sum by the weights of the fields that both rows have; a row that is all zeros in a field "
+               "lacks it");
+}
+
+JobInput job_input(const JobArguments& arguments) {
+  JobInput input = arguments.input;
+  for (const std::string& text : arguments.fields) input.fields.push_back(parse_field(text));
+  for (const std::string& text : arguments.query_fields) {
+    const auto [name, path] = split_name(text, "--query-field NAME=FILE");
+    const auto field = std::find_if(input.fields.begin(), input.fields.end(),
+                                    [wanted = name](const JobField& f) { return f.name == wanted; });
+    if (field == input.fields.end())
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--query-field '" + name + "' names no field; give --field " + name + "=FILE as well");
+    if (!field->queries_path.empty())
+      throw Error(ErrorCode::kInvalidArgument, "field '" + name + "' has two query files; give one");
+    field->queries_path = path;
+  }
+  return input;
+}
+
+std::vector<std::string> input_paths(const JobInput& input) {
+  std::vector<std::string> paths{input.base_path, input.queries_path};
+  for (const JobField& field : input.fields) paths.insert(paths.end(), {field.base_path, field.queries_path});
+  std::erase_if(paths, [](const std::string& path) { return path.empty(); });
+  return paths;
+}
 
 void add_job_options(CLI::App& app, JobArguments* arguments) {
   JobOptions& options = arguments->options;

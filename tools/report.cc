@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/memory/process_memory.h"
+#include "tools/describe.h"
 
 namespace simtile::tools {
 
@@ -65,6 +66,8 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"query_rows", plan.query_rows},
       {"dims", plan.dims},
       {"sparse", plan.sparse},
+      {"fields", describe_fields(plan.fields)},
+      {"renormalized", plan.renormalize},
       {"metric", to_string(plan.metric)},
       {"top_k", plan.top_k},
       {"threads", plan.threads},

@@ -45,6 +45,8 @@ std::vector<Fact> describe_neighbours(const std::string& path) {
           fact("base_rows", info.base_rows),
           fact("columns", info.columns),
           fact("metric", std::string(to_string(info.metric))),
+          fact("fields", describe_fields(info.fields)),
+          yes_or_no("renormalized", info.renormalized),
           yes_or_no("self_join", info.self_join),
           optional_number("min_score", info.min_score ? &*info.min_score : nullptr),
           fact("query_ids", info.query_id_kind),

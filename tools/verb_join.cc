@@ -20,7 +20,7 @@ std::string summary(const JobReport& report, const std::string& output_path) {
                      format_byte_size(report.peak_rss_bytes), format_byte_size(report.plan.budget_bytes), output_path);
 }
 
-JobReport run_watched(const JobArguments& arguments) {
+JobReport run_watched(const JobInput& input, const JobArguments& arguments) {
   JobOptions options = job_options(arguments);
   ProgressPrinter printer(arguments.progress);
   JobProgress latest;
@@ -30,7 +30,7 @@ JobReport run_watched(const JobArguments& arguments) {
     printer.update(progress);
   };
   try {
-    return run_job(arguments.input, arguments.output_path, options);
+    return run_job(input, arguments.output_path, options);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
     throw Error(ErrorCode::kInterrupted,
@@ -40,9 +40,22 @@ JobReport run_watched(const JobArguments& arguments) {
   }
 }
 
+// A join's input has no queries, a search's has.
+JobInput checked_input(const std::string& command, const JobArguments& arguments) {
+  const bool is_search = command == "search";
+  JobInput input = job_input(arguments);
+  if (input.fields.empty() && (input.base_path.empty() || input.queries_path.empty() == is_search))
+    throw Error(ErrorCode::kInvalidArgument,
+                is_search ? "give the base's matrix file and the queries', or --field and --query-field for each field"
+                          : "give a matrix file, or --field NAME=FILE for each field");
+  if (is_search && !input.fields.empty() && arguments.query_fields.empty())
+    throw Error(ErrorCode::kInvalidArgument, "a search by fields needs --query-field NAME=FILE for each field");
+  return input;
+}
+
 void run(const std::string& command, const JobArguments& arguments) {
-  for (const std::string& input : {arguments.input.base_path, arguments.input.queries_path}) {
-    if (input.empty()) continue;
+  const JobInput job = checked_input(command, arguments);
+  for (const std::string& input : input_paths(job)) {
     refuse_output_over_input(arguments.output_path, input);
     if (!arguments.report_path.empty()) refuse_output_over_input(arguments.report_path, input);
   }
@@ -52,7 +65,7 @@ void run(const std::string& command, const JobArguments& arguments) {
   // A report that cannot be written is better refused now than after the work. Not held meanwhile: two jobs by mistake
   // should meet at the work folder, which names the other process.
   if (!arguments.report_path.empty()) Output(arguments.report_path);
-  const JobReport report = run_watched(arguments);
+  const JobReport report = run_watched(job, arguments);
   if (report.discarded_other_job)
     print_to_stderr(
         "simtile: note: the work folder held another job's progress (other inputs or options); started over\n");
@@ -68,7 +81,8 @@ void run(const std::string& command, const JobArguments& arguments) {
 
 Action declare_join(CLI::App& app) {
   const auto arguments = std::make_shared<JobArguments>();
-  app.add_option("matrix", arguments->input.base_path, "The matrix file (.emb)")->required()->type_name("FILE");
+  app.add_option("matrix", arguments->input.base_path, "The matrix file (.emb)")->type_name("FILE");
+  add_field_options(app, arguments.get(), false);
   add_job_options(app, arguments.get());
   app.get_option("--output")->required();
   return [arguments] { run("join", *arguments); };
@@ -76,12 +90,10 @@ Action declare_join(CLI::App& app) {
 
 Action declare_search(CLI::App& app) {
   const auto arguments = std::make_shared<JobArguments>();
-  app.add_option("base", arguments->input.base_path, "The matrix file (.emb) to search in")
-      ->required()
-      ->type_name("FILE");
+  app.add_option("base", arguments->input.base_path, "The matrix file (.emb) to search in")->type_name("FILE");
   app.add_option("queries", arguments->input.queries_path, "The matrix file (.emb) whose rows are looked for")
-      ->required()
       ->type_name("FILE");
+  add_field_options(app, arguments.get(), true);
   add_job_options(app, arguments.get());
   app.get_option("--output")->required();
   return [arguments] { run("search", *arguments); };

@@ -20,10 +20,19 @@ struct Arguments {
   JobArguments job;
 };
 
-// The verb may be left out: one matrix is a join, two are a search.
-JobInput input_of(std::vector<std::string> words) {
-  const std::string verb = words.size() > 1 && (words[0] == "join" || words[0] == "search") ? words[0] : "";
-  if (!verb.empty()) words.erase(words.begin());
+// The verb may be left out: one matrix, or fields without queries, is a join, two or fields with queries are a search.
+JobInput input_of(std::vector<std::string> words, const JobArguments& arguments) {
+  const bool by_fields = !arguments.fields.empty();
+  const bool is_verb =
+      !words.empty() && (words[0] == "join" || words[0] == "search") && (words.size() > 1 || by_fields);
+  const std::string verb = is_verb ? words[0] : "";
+  if (is_verb) words.erase(words.begin());
+  if (by_fields && words.empty() && (verb.empty() || (verb == "join") == arguments.query_fields.empty()))
+    return job_input(arguments);
+  if (by_fields || words.empty())
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "give matrix files, or --field for each field and in a search --query-field; see 'simtile plan --help'");
   const std::size_t wanted = verb == "join" ? 1 : verb == "search" ? 2 : words.size();
   if (words.size() != wanted || words.size() > 2)
     throw Error(ErrorCode::kInvalidArgument,
@@ -42,6 +51,8 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           fact("base_rows", plan.base_rows),
           fact("dims", plan.dims),
           yes_or_no("sparse", plan.sparse),
+          fact("fields", describe_fields(plan.fields)),
+          yes_or_no("renormalize", plan.renormalize),
           fact("metric", std::string(to_string(plan.metric))),
           fact("top_k", plan.top_k),
           fact("threads", std::uint64_t{plan.threads}),
@@ -78,13 +89,13 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
 Action declare_plan(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("what", arguments->words, "'join' and one matrix file, or 'search' and two; the word may be left out")
-      ->required()
-      ->expected(1, 3)
+      ->expected(0, 3)
       ->type_name("[join|search] BASE [QUERIES]");
+  add_field_options(app, &arguments->job, true);
   add_job_options(app, &arguments->job);
   app.add_flag("--json", arguments->json, "Print one JSON object");
   return [arguments] {
-    const JobPlan plan = plan_job(input_of(arguments->words), job_options(arguments->job));
+    const JobPlan plan = plan_job(input_of(arguments->words, arguments->job), job_options(arguments->job));
     const std::vector<Fact> facts = describe_plan(plan, calibrate_flops_per_second(plan, kCalibrationSeconds));
     print(arguments->json ? to_json(facts) : to_table(facts));
   };

@@ -1,13 +1,14 @@
 #include "engine/join/answer_writer.h"
 
+#include "engine/join/job_fields.h"
 #include "simtile/error.h"
 
 namespace simtile::join {
 
 AnswerWriter::AnswerWriter(const std::string& path, PreparedJob& job, const JobOptions& options)
     : larger_better_(topk::larger_is_better(options.metric)),
-      writer_(path, job.neighbours_body(options), job.query_side()->matrix,
-              job.shapes.self_join ? nullptr : &job.base->matrix) {
+      writer_(path, job.neighbours_body(options), matrix_with_ids(*job.query_side()),
+              job.shapes.self_join ? nullptr : &matrix_with_ids(*job.base), job.field_entries()) {
   neighbours_.reserve(job.plan.kept);
 }
 

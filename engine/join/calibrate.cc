@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 // One worker's turn: strips of a query panel against a tile's panels until time is up. Returns the pairs scored.
 std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kernels::TileKernel& kernel) {
-  const auto dims = static_cast<std::uint32_t>(plan.dims);
+  const auto dims = static_cast<std::uint32_t>(plan.product_dims);
   const std::uint64_t columns = round_up(std::max<std::uint64_t>(1, plan.tile_columns), kernel.base_width);
   const bool larger_better = topk::larger_is_better(plan.metric);
   const std::vector<float> query(std::size_t{kernel.query_width} * dims, 0.5f);
@@ -50,15 +50,15 @@ std::uint64_t score_until(Clock::time_point end, const JobPlan& plan, const kern
 }  // namespace
 
 double calibrate_flops_per_second(const JobPlan& plan, double seconds) {
-  const bool few_queries = !plan.self_join && plan.query_rows <= plan::kFewQueries;
-  if (plan.sparse || few_queries) return 0.0;
+  const bool few_queries = !plan.self_join && plan.fields.empty() && plan.query_rows <= plan::kFewQueries;
+  if ((plan.sparse && plan.fields.empty()) || plan.product_dims == 0 || few_queries) return 0.0;
   const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
   std::atomic<std::uint64_t> scored{0};
   const auto start = Clock::now();
   const auto end = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   parallel_for_each(plan.threads, 0, plan.threads, 1, [&](std::uint64_t) { scored += score_until(end, plan, kernel); });
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-  return 2.0 * static_cast<double>(scored.load()) * static_cast<double>(plan.dims) / elapsed;
+  return 2.0 * static_cast<double>(scored.load()) * static_cast<double>(plan.product_dims) / elapsed;
 }
 
 }  // namespace simtile

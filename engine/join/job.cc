@@ -38,7 +38,7 @@ constexpr std::uint64_t kRowsSortedByOneTask = 256;
 
 // A screened job's are those of its stages.
 double flops_done(const plan::Shapes& shapes, const PipelineStatistics& statistics) {
-  const auto dims = static_cast<double>(shapes.dims);
+  const auto dims = static_cast<double>(shapes.product_dims());
   const auto pairs = static_cast<double>(statistics.pairs_scored);
   if (!shapes.screen.in_use()) return 2.0 * pairs * dims;
   const ScreenCounts& left = statistics.screen;

@@ -77,7 +77,10 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   TileTask& task = tasks_[tasks_begun_++ % tasks_.size()];
   task.tile = tile;
   task.stripe = stripes_[running_stripe_].get();
-  task.window = lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
+  if (job_.shapes.by_fields())
+    task.window.fields = job_.base;
+  else
+    task.window = lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
   cursor_.advance();
   prefetch_after(cursor_);
   segment_has_tiles_ = true;

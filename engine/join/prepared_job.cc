@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "engine/base/checked.h"
+#include "engine/join/job_fields.h"
 #include "engine/memory/process_memory.h"
 #include "simtile/error.h"
 
@@ -47,41 +48,99 @@ void check_sides(const storage::MatrixFile& base, const storage::MatrixFile* que
                                                  "' is sparse and the other dense; import both alike");
 }
 
-std::uint64_t checksum_table_bytes(const storage::MatrixFile& matrix) {
-  return matrix.container().header().block_count * (sizeof(std::uint64_t) + 1);
+std::uint64_t checksum_table_bytes(Side& side) {
+  std::uint64_t bytes = 0;
+  for (std::size_t f = 0; f <= side.more_fields.size(); ++f)
+    bytes += side.field(f).matrix.container().header().block_count * (sizeof(std::uint64_t) + 1);
+  return bytes;
 }
 
-plan::Shapes make_shapes(const storage::MatrixFile& base, const storage::MatrixFile* queries, const JobOptions& options,
+// What takes a score field by field.
+bool goes_by_fields(const std::vector<JobField>& fields, const storage::MatrixFile& first, const JobOptions& options) {
+  const bool weighted = fields.size() > 1 || fields.front().weight != 1.0f;
+  if (weighted && options.metric == Metric::kL2)
+    throw Error(ErrorCode::kInvalidArgument, "a weighted sum of fields takes --metric cosine or ip, not l2");
+  return weighted || (first.is_sparse() && options.metric != Metric::kL2);
+}
+
+void add_up(plan::RowShape& sum, const plan::RowShape& shape) {
+  sum.bytes_on_average += shape.bytes_on_average;
+  sum.most_bytes += shape.most_bytes;
+  sum.total_bytes += shape.total_bytes;
+}
+
+void add_fields(const std::vector<JobField>& fields, Side& base, Side& queries, plan::Shapes& shapes) {
+  shapes.dims = 0;
+  shapes.base = shapes.query = {};
+  for (std::size_t f = 0; f < fields.size(); ++f) {
+    const storage::MatrixFile& matrix = base.field(f).matrix;
+    plan::FieldShape shape;
+    shape.dims = matrix.columns();
+    shape.sparse = matrix.is_sparse();
+    shape.weight = fields[f].weight;
+    shape.base = row_shape(matrix);
+    shape.query = &base == &queries ? shape.base : row_shape(queries.field(f).matrix);
+    shapes.dims += shape.dims;
+    shapes.sparse = shapes.sparse || shape.sparse;
+    add_up(shapes.base, shape.base);
+    add_up(shapes.query, shape.query);
+    shapes.fields.push_back(shape);
+  }
+}
+
+plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* queries, const JobOptions& options,
                          const kernels::TileKernel& kernel) {
-  const storage::MatrixFile& query_matrix = queries != nullptr ? *queries : base;
+  Side& query_side = queries != nullptr ? *queries : base;
   plan::Shapes shapes;
-  shapes.query_rows = query_matrix.rows();
-  shapes.base_rows = base.rows();
-  shapes.dims = base.columns();
+  shapes.query_rows = query_side.matrix.rows();
+  shapes.base_rows = base.matrix.rows();
+  shapes.dims = base.matrix.columns();
   shapes.self_join = queries == nullptr;
   shapes.top_k = options.top_k;
   shapes.threads = options.threads != 0 ? options.threads : available_processors();
-  shapes.few_queries = !shapes.self_join && !base.is_sparse() && shapes.query_rows <= plan::kFewQueries;
+  shapes.sparse = base.matrix.is_sparse();
+  const bool by_fields = goes_by_fields(fields, base.matrix, options);
+  shapes.few_queries = !shapes.self_join && !shapes.sparse && !by_fields && shapes.query_rows <= plan::kFewQueries;
   shapes.query_width = shapes.few_queries ? kernel.row_query_width : kernel.query_width;
   shapes.base_width = shapes.few_queries ? kernels::kRowsAtOnce : kernel.base_width;
-  shapes.base = row_shape(base);
-  shapes.query = queries != nullptr ? row_shape(query_matrix) : shapes.base;
-  shapes.sparse = base.is_sparse();
+  shapes.base = row_shape(base.matrix);
+  shapes.query = queries != nullptr ? row_shape(queries->matrix) : shapes.base;
+  if (by_fields) add_fields(fields, base, query_side, shapes);
+  // Of one matrix of weight 1, a sum divided by that is the sum.
+  shapes.renormalize = options.renormalize && (fields.size() > 1 || fields.front().weight != 1.0f);
   shapes.fixed_bytes = process_bytes(shapes.threads) + shapes.top_k * kBytesPerNeighbour + checksum_table_bytes(base) +
                        (queries != nullptr ? checksum_table_bytes(*queries) : 0);
   return shapes;
 }
 
-std::uint64_t job_identity(const storage::MatrixFile& base, const storage::MatrixFile* queries,
+std::uint64_t job_identity(const std::vector<storage::FieldEntry>& fields, bool self_join, const plan::Shapes& shapes,
                            const JobOptions& options) {
-  const std::uint64_t parts[] = {base.identity(),
-                                 queries != nullptr ? queries->identity() : 0,
-                                 queries != nullptr ? 1u : 0u,
+  const std::uint64_t parts[] = {XXH3_64bits(fields.data(), fields.size() * sizeof fields.front()),
+                                 self_join ? 0u : 1u,
+                                 shapes.renormalize ? 1u : 0u,
                                  options.top_k,
                                  static_cast<std::uint64_t>(options.metric),
                                  options.min_score ? 1u : 0u,
                                  options.min_score ? std::bit_cast<std::uint32_t>(*options.min_score) : 0u};
   return XXH3_64bits(parts, sizeof parts);
+}
+
+storage::FieldEntry field_entry(const JobField& field, const storage::MatrixFile& base,
+                                const storage::MatrixFile& queries) {
+  storage::FieldEntry entry{};
+  field.name.copy(entry.name, storage::kMostFieldNameBytes);
+  entry.weight = field.weight;
+  entry.columns = base.columns();
+  entry.query_identity = queries.identity();
+  entry.base_identity = base.identity();
+  return entry;
+}
+
+void open_sides(const std::vector<JobField>& fields, std::optional<Side>& base, std::optional<Side>& queries) {
+  open_side(fields, &JobField::base_path, base);
+  if (!fields.front().queries_path.empty()) open_side(fields, &JobField::queries_path, queries);
+  for (std::size_t f = 0; f < fields.size(); ++f)
+    check_sides(base->field(f).matrix, queries ? &queries->field(f).matrix : nullptr);
 }
 
 }  // namespace
@@ -99,17 +158,19 @@ std::uint64_t process_bytes(std::uint32_t threads) {
 
 PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   check_options(options);
-  base.emplace(storage::MatrixFile::open(input.base_path));
-  if (!input.queries_path.empty()) queries.emplace(storage::MatrixFile::open(input.queries_path));
-  const storage::MatrixFile* query_matrix = queries ? &queries->matrix : nullptr;
-  check_sides(base->matrix, query_matrix);
+  fields = fields_in_use(input, options);
+  open_sides(fields, base, queries);
   kernel = &kernels::select_kernel(options.isa);
   screen_kernel = &kernels::select_screen_kernel(options.isa);
-  shapes = make_shapes(base->matrix, query_matrix, options, *kernel);
+  shapes = make_shapes(fields, *base, queries ? &*queries : nullptr, options, *kernel);
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();
   plan = plan::make_plan(shapes, budget_bytes);
-  identity_ = job_identity(base->matrix, query_matrix, options);
+  for (std::size_t f = 0; f < fields.size(); ++f)
+    field_entries_.push_back(field_entry(fields[f], base->field(f).matrix, query_side()->field(f).matrix));
+  identity_ = job_identity(field_entries_, shapes.self_join, shapes, options);
 }
+
+bool PreparedJob::is_plain() const noexcept { return fields.size() == 1 && fields.front().weight == 1.0f; }
 
 void PreparedJob::open_rows(PageBudget& budget, Metric metric) {
   budget.charge(shapes.fixed_bytes);
@@ -124,7 +185,8 @@ storage::NeighboursBody PreparedJob::neighbours_body(const JobOptions& options) 
   body.columns = shapes.dims;
   body.metric = static_cast<std::uint32_t>(options.metric);
   body.flags =
-      (shapes.self_join ? storage::kNeighboursSelfJoin : 0u) | (options.min_score ? storage::kNeighboursMinScore : 0u);
+      (shapes.self_join ? storage::kNeighboursSelfJoin : 0u) | (options.min_score ? storage::kNeighboursMinScore : 0u) |
+      (is_plain() ? 0u : storage::kNeighboursFields) | (shapes.renormalize ? storage::kNeighboursRenormalized : 0u);
   body.min_score = options.min_score.value_or(0.0f);
   return body;
 }
@@ -139,6 +201,9 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.metric = options.metric;
   out.self_join = shapes.self_join;
   out.sparse = shapes.sparse;
+  if (!is_plain()) out.fields = fields;
+  out.renormalize = shapes.renormalize;
+  out.product_dims = shapes.product_dims();
   out.threads = shapes.threads;
   out.isa = kernel->isa;
   out.budget_bytes = budget_bytes;
@@ -151,7 +216,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.spills = !plan.resident && shapes.self_join;
   out.pairs_total = work.pairs_total;
   out.pairs_scored = work.pairs_scored;
-  out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.dims);
+  out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.product_dims());
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
   out.screened = shapes.screen.in_use();
@@ -164,12 +229,13 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
 }
 
 std::uint64_t smallest_budget_bytes(const JobInput& input, const JobOptions& options) {
-  const storage::MatrixFile base = storage::MatrixFile::open(input.base_path);
-  std::optional<storage::MatrixFile> queries;
-  if (!input.queries_path.empty()) queries = storage::MatrixFile::open(input.queries_path);
+  const std::vector<JobField> fields = fields_in_use(input, options);
+  std::optional<Side> base;
+  std::optional<Side> queries;
+  open_sides(fields, base, queries);
   const kernels::TileKernel& kernel = kernels::select_kernel(options.isa);
   return plan::announced_budget(
-      plan::smallest_budget(make_shapes(base, queries ? &*queries : nullptr, options, kernel)));
+      plan::smallest_budget(make_shapes(fields, *base, queries ? &*queries : nullptr, options, kernel)));
 }
 
 }  // namespace simtile::join

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "engine/join/side.h"
 #include "engine/kernels/tile_kernel.h"
@@ -26,8 +28,13 @@ struct PreparedJob {
   // The inputs' identities and what defines the answer, hashed: what a journal must match to be resumed.
   std::uint64_t identity() const noexcept { return identity_; }
   storage::NeighboursBody neighbours_body(const JobOptions& options) const;
+  // The fields as the neighbours file names them; none where the job comes down to one matrix of weight 1.
+  std::span<const storage::FieldEntry> field_entries() const noexcept {
+    return is_plain() ? std::span<const storage::FieldEntry>() : field_entries_;
+  }
   JobPlan describe(const JobOptions& options) const;
 
+  std::vector<JobField> fields;  // that count; one without a name in a job on plain matrices
   std::optional<Side> base;
   std::optional<Side> queries;  // absent in a self-join
   std::uint64_t budget_bytes = 0;
@@ -37,6 +44,8 @@ struct PreparedJob {
   plan::TilePlan plan;
 
  private:
+  bool is_plain() const noexcept;
+  std::vector<storage::FieldEntry> field_entries_;
   std::uint64_t identity_ = 0;
 };
 

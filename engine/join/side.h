@@ -18,11 +18,14 @@ struct Side {
   storage::MatrixFile matrix;
   std::optional<DenseRows> dense;
   std::optional<SparseRows> sparse;
-  std::unique_ptr<screen::ScreenRows> screen;  // dense, where one is in use
+  std::unique_ptr<screen::ScreenRows> screen;      // dense, where one is in use
+  std::vector<std::unique_ptr<Side>> more_fields;  // of a job on several; this one is the first
 
   explicit Side(storage::MatrixFile file) : matrix(std::move(file)) {}
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;
+
+  Side& field(std::size_t number) noexcept { return number == 0 ? *this : *more_fields[number - 1]; }
 
   // Reads the checksum table, after which rows can be leased.
   void open_rows(PageBudget& budget, bool unit_norm) {
@@ -31,19 +34,25 @@ struct Side {
       sparse.emplace(matrix, std::move(checksums), budget, unit_norm);
     else
       dense.emplace(matrix, std::move(checksums), budget, unit_norm);
+    for (const auto& field : more_fields) field->open_rows(budget, unit_norm);
   }
   std::uint64_t loaded_bytes() const noexcept {
-    return (dense ? dense->loaded_bytes() : 0) + (sparse ? sparse->loaded_bytes() : 0) +
-           (screen ? screen->loaded_bytes() : 0);
+    std::uint64_t bytes = (dense ? dense->loaded_bytes() : 0) + (sparse ? sparse->loaded_bytes() : 0) +
+                          (screen ? screen->loaded_bytes() : 0);
+    for (const auto& field : more_fields) bytes += field->loaded_bytes();
+    return bytes;
   }
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
     if (dense) dense->prefetch(first_row, rows);
     if (sparse) sparse->prefetch(first_row, rows);
+    for (const auto& field : more_fields) field->prefetch(first_row, rows);
   }
 };
 
-// A window of either kind; the other is empty.
+// A window of either kind; the other is empty. Of a side that is scored by fields, nothing is leased yet: whoever
+// scores leases one field after the other.
 struct SideWindow {
+  Side* fields = nullptr;
   std::optional<screen::ScreenRows::Window> screen;
   std::optional<DenseRows::Window> dense;
   std::optional<SparseRows::Window> sparse;

@@ -1,7 +1,6 @@
 #include "engine/join/stripe.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/base/checked.h"
 #include "engine/plan/memory_model.h"
@@ -53,12 +52,15 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
       pack_panel_(shapes.few_queries ? kernel.pack_row_query_panel : kernel.pack_query_panel),
       dims_(shapes.dims),
       rows_at_once_(plan::packing_rows(shapes)) {
+  if (shapes.by_fields()) {
+    fields_.emplace(budget, shapes, plan, kernel);
+    return;
+  }
   if (shapes.sparse) {
-    sparse_by_row_ = metric == Metric::kL2;
     const std::uint64_t bytes = plan::most_window_bytes(shapes.query, plan.stripe_rows);
     values_ = BudgetedMemory(budget, bytes / 2);
-    indices_ = BudgetedMemory(budget, bytes / 2);
-    ends_ = BudgetedMemory(budget, (sparse_by_row_ ? plan.stripe_rows + 1 : dims_ + 2) * sizeof(std::uint32_t));
+    columns_ = BudgetedMemory(budget, bytes / 2);
+    ends_ = BudgetedMemory(budget, (plan.stripe_rows + 1) * sizeof(std::uint32_t));
     return;
   }
   if (screened_.in_use()) {
@@ -78,14 +80,14 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
 void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
   begin_ = begin;
   end_ = end;
-  if (screened_.in_use())
+  if (fields_)
+    fields_->pack(queries, begin, end);
+  else if (screened_.in_use())
     pack_screened(queries);
   else if (queries.dense)
     pack_dense(queries);
-  else if (sparse_by_row_)
-    pack_sparse_rows(queries);
   else
-    pack_postings(queries);
+    pack_sparse_rows(queries);
 }
 
 void Stripe::pack_dense(Side& queries) {
@@ -121,55 +123,28 @@ void Stripe::pack_screened(Side& queries) {
   }
 }
 
-template <typename Use>
-void Stripe::for_each_sparse_row(Side& queries, Use use) {
-  for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
-    const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
-    SparseRows::Window window = queries.sparse->window(at, rows);
-    for (std::uint64_t r = 0; r < rows; ++r) use(window.row(r), static_cast<std::uint32_t>(at + r - begin_));
-    window.close();
-  }
-}
-
-// A counting sort by column: count, turn counts into starts, place. Placing moves each column's start to its end,
-// which is the next column's start: ends[c] and ends[c + 1] then frame column c.
-void Stripe::pack_postings(Side& queries) {
-  auto* ends = ends_.as<std::uint32_t>();
-  std::memset(ends, 0, ends_.bytes());
-  for_each_sparse_row(queries, [&](const SparseRow& row, std::uint32_t) {
-    for (const std::uint32_t column : row.columns) ++ends[column + 2];
-  });
-  for (std::uint64_t c = 2; c < dims_ + 2; ++c) ends[c] += ends[c - 1];
-  for_each_sparse_row(queries, [&](const SparseRow& row, std::uint32_t stripe_row) {
-    for (std::size_t i = 0; i < row.columns.size(); ++i) {
-      const std::uint32_t at = ends[row.columns[i] + 1]++;
-      values_.as<float>()[at] = unit_value(row.values[i], row.inverse_norm);
-      indices_.as<std::uint32_t>()[at] = stripe_row;
-    }
-  });
-}
-
 void Stripe::pack_sparse_rows(Side& queries) {
   auto* ends = ends_.as<std::uint32_t>();
   ends[0] = 0;
-  for_each_sparse_row(queries, [&](const SparseRow& row, std::uint32_t stripe_row) {
-    std::copy(row.values.begin(), row.values.end(), values_.as<float>() + ends[stripe_row]);
-    std::copy(row.columns.begin(), row.columns.end(), indices_.as<std::uint32_t>() + ends[stripe_row]);
-    ends[stripe_row + 1] = ends[stripe_row] + static_cast<std::uint32_t>(row.columns.size());
-  });
-}
-
-Stripe::Postings Stripe::postings(std::uint32_t column) const noexcept {
-  const auto* ends = ends_.as<std::uint32_t>();
-  const std::uint32_t start = ends[column];
-  return {values_.as<float>() + start, indices_.as<std::uint32_t>() + start, ends[column + 1] - start};
+  for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
+    const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
+    SparseRows::Window window = queries.sparse->window(at, rows);
+    for (std::uint64_t r = 0; r < rows; ++r) {
+      const SparseRow row = window.row(r);
+      std::uint32_t* end = ends + (at + r - begin_);
+      std::copy(row.values.begin(), row.values.end(), values_.as<float>() + *end);
+      std::copy(row.columns.begin(), row.columns.end(), columns_.as<std::uint32_t>() + *end);
+      end[1] = end[0] + static_cast<std::uint32_t>(row.columns.size());
+    }
+    window.close();
+  }
 }
 
 SparseRow Stripe::sparse_row(std::uint64_t stripe_row) const noexcept {
   const auto* ends = ends_.as<std::uint32_t>();
   const std::uint32_t start = ends[stripe_row];
   const std::size_t count = ends[stripe_row + 1] - start;
-  return {{indices_.as<std::uint32_t>() + start, count}, {values_.as<float>() + start, count}, 1.0};
+  return {{columns_.as<std::uint32_t>() + start, count}, {values_.as<float>() + start, count}, 1.0};
 }
 
 }  // namespace simtile::join

@@ -1,13 +1,15 @@
 // A stripe's query rows, made ready once to meet every tile: dense rows as panels (kernels/tile_kernel.h), sparse rows
-// as postings, for each column the rows that hold it.
+// as they are stored (l2), several fields as field_stripe.h says.
 //
 // Threads: pack() from one thread; afterwards read by all.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/join/field_stripe.h"
 #include "engine/join/screen_panels.h"
 #include "engine/join/side.h"
 #include "engine/kernels/tile_kernel.h"
@@ -42,13 +44,8 @@ class Stripe {
     return screened_.in_use() ? screen_.squared_norms()[stripe_row] : norms_.as<double>()[stripe_row];
   }
 
-  // Sparse: the postings of a column, rows counted from begin(), ascending.
-  struct Postings {
-    const float* values;
-    const std::uint32_t* rows;
-    std::size_t count;
-  };
-  Postings postings(std::uint32_t column) const noexcept;
+  // A job by fields.
+  const FieldStripe& fields() const noexcept { return *fields_; }
 
   // Sparse, l2: a row counted from begin(), as stored.
   SparseRow sparse_row(std::uint64_t stripe_row) const noexcept;
@@ -56,10 +53,7 @@ class Stripe {
  private:
   void pack_dense(Side& queries);
   void pack_screened(Side& queries);
-  void pack_postings(Side& queries);
   void pack_sparse_rows(Side& queries);
-  template <typename Use>
-  void for_each_sparse_row(Side& queries, Use use);
 
   plan::ScreenShape screened_;
   std::uint32_t panel_width_;
@@ -75,10 +69,10 @@ class Stripe {
   ScreenPanels screen_;
   BudgetedMemory next_coordinates_;
   BudgetedMemory rows_;
-  bool sparse_by_row_ = false;
-  BudgetedMemory values_;   // sparse: of postings or rows
-  BudgetedMemory indices_;  // stripe rows of postings, or columns of rows
-  BudgetedMemory ends_;     // of columns or rows
+  BudgetedMemory values_;  // sparse
+  BudgetedMemory columns_;
+  BudgetedMemory ends_;
+  std::optional<FieldStripe> fields_;
 };
 
 // Packs rows [first, first + rows) of a window into panels of the given width, one after the other. `scratch` holds

@@ -31,9 +31,10 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       state_(&state),
       kept_(plan.kept),
       survivor_capacity_(plan::survivor_capacity(shapes, plan)),
-      margin_(shapes.dims) {
+      margin_(shapes.dims),
+      block_kernel_(&kernels::block_kernel_of(kernel)) {
   const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
-  const bool whole_stripe = shapes.sparse || shapes.few_queries || shapes.screen.in_use();
+  const bool whole_stripe = (shapes.sparse && !shapes.by_fields()) || shapes.few_queries || shapes.screen.in_use();
   const std::uint64_t limited_rows =
       whole_stripe ? round_up(plan.stripe_rows, shapes.query_width) : std::uint64_t{shapes.query_width};
   for_queries_ = make_survivor_buffer(budget);
@@ -44,7 +45,9 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
     return;
   }
   base_thresholds_ = BudgetedMemory(budget, columns * sizeof(float));
-  if (shapes.sparse) {
+  if (shapes.by_fields()) {
+    fields_.emplace(budget, shapes, plan, kernel);
+  } else if (shapes.sparse) {
     row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
   } else {
     partial_ = BudgetedMemory(budget, shapes.query_width * columns * sizeof(float));
@@ -84,14 +87,14 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
   if (column_state_) begin_column_state(tile);
   if (shapes_.few_queries)
     score_few_queries(stripe, tile, *window.dense);
+  else if (fields_)
+    score_fields(stripe, tile, *window.fields);
   else if (cascade_)
     score_screened(stripe, tile, window);
   else if (window.dense)
     score_dense(stripe, tile, *window.dense);
-  else if (metric_ == Metric::kL2)
-    score_sparse_l2(stripe, tile, *window.sparse);
   else
-    score_sparse(stripe, tile, *window.sparse);
+    score_sparse_l2(stripe, tile, *window.sparse);
   window.close();
   drain(stripe, tile);
   if (metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
@@ -348,64 +351,53 @@ void TileScorer::score_few_queries(const Stripe& stripe, const plan::Tile& tile,
   window.close();
 }
 
-// Scores one base row after another against the stripe, then compares every score: pairs that share no column score 0,
-// and 0 may be good enough. score_row(base row in the tile, query rows) fills row_scores_.
-template <typename ScoreRow>
-void TileScorer::score_sparse_rows(const Stripe& stripe, const plan::Tile& tile, ScoreRow score_row) {
-  const auto* scores = row_scores_.as<float>();
+void TileScorer::score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base) {
+  fields_->begin_tile(base, stripe.fields(), tile);
+  load_base_thresholds(tile);
+  walk_strips(
+      stripe, tile, nullptr, 0, 0, [](std::uint64_t) -> const float* { return nullptr; },
+      [&](kernels::Strip& strip, std::uint64_t row) {
+        load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
+        const auto first_column = static_cast<std::uint32_t>(strip.base_thresholds - base_thresholds_.as<float>());
+        kernels::ScoreBlock block = fields_->score(stripe.fields(), row, strip.query_rows, first_column);
+        block.query_thresholds = query_thresholds_.as<float>();
+        block.base_thresholds = strip.base_thresholds;
+        block.first_pair = strip.first_pair;
+        block_kernel_->compare_scores(block, for_queries_.list, for_bases_.list);
+      });
+}
+
+// Scores one base row after another against the stripe, then compares every score.
+void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window) {
+  auto* scores = row_scores_.as<float>();
   auto* thresholds = query_thresholds_.as<float>();
   const auto load_thresholds = [&] {
     load_base_thresholds(tile);
     for (std::uint64_t q = 0; q < stripe.rows(); ++q) thresholds[q] = query_threshold(stripe.begin() + q, tile);
   };
   load_thresholds();
-  const auto passes = [larger_better = larger_better_](float score, float threshold) {
-    return larger_better ? score >= threshold : score <= threshold;
-  };
   for (std::uint64_t base_row = tile.base_begin; base_row < tile.base_end; ++base_row) {
     // In a self-join a row meets those behind it: the stripe's rows before base_row.
     const std::uint64_t queries =
         shapes_.self_join ? std::min(base_row - stripe.begin(), stripe.rows()) : stripe.rows();
     const std::uint64_t column = base_row - tile.base_begin;
-    score_row(column, queries);
-    if (!has_room_for(queries)) {
-      drain(stripe, tile);
-      load_thresholds();
-    }
-    const float base = base_thresholds_.as<float>()[column];
-    for (std::uint64_t q = 0; q < queries; ++q) {
-      const auto pair = static_cast<std::uint32_t>((q << kQueryShift) + column);
-      if (passes(scores[q], thresholds[q])) append(for_queries_.list, scores[q], pair);
-      if (passes(scores[q], base)) append(for_bases_.list, scores[q], pair);
-    }
-  }
-}
-
-// The columns' postings add to the scores of the stripe's rows in ascending columns: the definition's chain, with the
-// terms that are zero left out.
-void TileScorer::score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window) {
-  auto* scores = row_scores_.as<float>();
-  score_sparse_rows(stripe, tile, [&](std::uint64_t column, std::uint64_t) {
-    std::fill_n(scores, stripe.rows(), 0.0f);
-    const SparseRow row = window.row(column);
-    for (std::size_t i = 0; i < row.columns.size(); ++i) {
-      const Stripe::Postings postings = stripe.postings(row.columns[i]);
-      kernel_->accumulate_postings(postings.values, postings.rows, postings.count,
-                                   unit_value(row.values[i], row.inverse_norm), scores);
-    }
-  });
-}
-
-void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window) {
-  auto* scores = row_scores_.as<float>();
-  score_sparse_rows(stripe, tile, [&](std::uint64_t column, std::uint64_t queries) {
     const SparseRow base = window.row(column);
     for (std::uint64_t q = 0; q < queries; ++q) {
       const SparseRow query = stripe.sparse_row(q);
       scores[q] = kernel_->sparse_squared_l2(query.columns.data(), query.values.data(), query.columns.size(),
                                              base.columns.data(), base.values.data(), base.columns.size());
     }
-  });
+    if (!has_room_for(queries)) {
+      drain(stripe, tile);
+      load_thresholds();
+    }
+    const float for_base = base_thresholds_.as<float>()[column];
+    for (std::uint64_t q = 0; q < queries; ++q) {
+      const auto pair = static_cast<std::uint32_t>((q << kQueryShift) + column);
+      if (scores[q] <= thresholds[q]) append(for_queries_.list, scores[q], pair);
+      if (scores[q] <= for_base) append(for_bases_.list, scores[q], pair);
+    }
+  }
 }
 
 void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {

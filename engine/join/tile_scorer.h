@@ -16,6 +16,8 @@
 // With a screen, the strips are of the rows' first coordinates and the scores are bounds; what they let through goes
 // through the screen's other stages (screen_cascade.h) as it is drained.
 //
+// Several fields, and sparse rows, are scored in a block first and then compared (field_scorer.h).
+//
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
 // strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
 //
@@ -26,6 +28,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/join/field_scorer.h"
 #include "engine/join/l2_margin.h"
 #include "engine/join/screen_cascade.h"
 #include "engine/join/side.h"
@@ -46,7 +49,7 @@ class TileScorer {
   void score(const Stripe& stripe, const plan::Tile& tile, SideWindow window);
 
   std::uint64_t candidates() const noexcept { return candidates_; }
-  double seconds_loading() const noexcept { return seconds_loading_; }
+  double seconds_loading() const noexcept { return seconds_loading_ + (fields_ ? fields_->seconds_loading() : 0.0); }
   ScreenCounts screen_counts() const noexcept { return cascade_ ? cascade_->counts() : ScreenCounts{}; }
 
  private:
@@ -56,10 +59,8 @@ class TileScorer {
   void walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels,
                    std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel, ScoreStrip score_strip);
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
-  void score_sparse(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
+  void score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base);
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
-  template <typename ScoreRow>
-  void score_sparse_rows(const Stripe& stripe, const plan::Tile& tile, ScoreRow score_row);
   template <typename Window>
   void load(Window& window, std::uint64_t first, std::uint64_t rows);
   void load_base_thresholds(const plan::Tile& tile);
@@ -103,6 +104,8 @@ class TileScorer {
   std::uint32_t tiles_to_score_directly_ = 0;
   std::uint64_t survivors_of_tile_ = 0;
   std::optional<ScreenCascade> cascade_;
+  std::optional<FieldScorer> fields_;
+  const kernels::BlockKernel* block_kernel_;
   float weakest_base_threshold_ = 0.0f;
   float least_base_offset_ = 0.0f;
 
@@ -117,7 +120,7 @@ class TileScorer {
   BudgetedMemory base_offsets_;  // l2 by the product
   BudgetedMemory query_offsets_;
   BudgetedMemory base_norms_;
-  BudgetedMemory row_scores_;  // sparse: one base row against the stripe
+  BudgetedMemory row_scores_;  // sparse, l2: one base row against the stripe
 
   // What this tile finds for base rows, when those rows' state is not resident.
   std::optional<topk::Bounds> column_bounds_;

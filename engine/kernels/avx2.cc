@@ -286,11 +286,6 @@ void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows,
     for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
 }
 
-void accumulate_postings(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
-                         float* scores) {
-  for (std::size_t i = 0; i < count; ++i) scores[rows[i]] = __builtin_fmaf(values[i], factor, scores[rows[i]]);
-}
-
 float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
                         const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
   float score = 0.0f;
@@ -383,7 +378,6 @@ const TileKernel kAvx2Kernel{
     .inner_product_rows = score_rows<InnerProduct>,
     .squared_l2_rows = score_rows<SquaredL2>,
     .pack_row_query_panel = pack_panel<kLanes>,
-    .accumulate_postings = accumulate_postings,
     .sparse_squared_l2 = sparse_squared_l2,
     .prune_keys = prune_by_counting<KeyLanes>,
 };

@@ -379,20 +379,6 @@ void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t 
   pack_edge<kBaseWidth>(values, row_stride, rows, d, dims, panel);
 }
 
-// Rows are distinct within a column, so the lanes of a scatter never collide.
-void accumulate_postings(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
-                         float* scores) {
-  const __m512 factors = _mm512_set1_ps(factor);
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    const std::size_t left = count - i;
-    const auto mask = static_cast<__mmask16>(left >= kLanes ? 0xffffu : (1u << left) - 1u);
-    const __m512i at = _mm512_maskz_loadu_epi32(mask, rows + i);
-    const __m512 old = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, at, scores, 4);
-    const __m512 sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, values + i), factors, old);
-    _mm512_mask_i32scatter_ps(scores, mask, at, sum, 4);
-  }
-}
-
 float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
                         const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
   float score = 0.0f;
@@ -494,7 +480,6 @@ const TileKernel kAvx512Kernel{
     .inner_product_rows = score_rows<InnerProduct>,
     .squared_l2_rows = score_rows<SquaredL2>,
     .pack_row_query_panel = pack_row_query_panel,
-    .accumulate_postings = accumulate_postings,
     .sparse_squared_l2 = sparse_squared_l2,
     .prune_keys = prune_by_counting<KeyLanes>,
 };

@@ -241,12 +241,6 @@ void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows,
 }
 
 SIMTILE_WITH_AND_WITHOUT_FMA
-void accumulate_postings(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
-                         float* scores) {
-  for (std::size_t i = 0; i < count; ++i) scores[rows[i]] = std::fma(values[i], factor, scores[rows[i]]);
-}
-
-SIMTILE_WITH_AND_WITHOUT_FMA
 float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
                         const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
   float score = 0.0f;
@@ -301,7 +295,6 @@ const TileKernel kScalarKernel{
     .inner_product_rows = inner_product_rows,
     .squared_l2_rows = squared_l2_rows,
     .pack_row_query_panel = pack_panel,
-    .accumulate_postings = accumulate_postings,
     .sparse_squared_l2 = sparse_squared_l2,
     .prune_keys = prune_keys,
 };

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/base/os.h"
+#include "engine/kernels/block_kernel.h"
 #include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
 
@@ -45,6 +46,14 @@ bool has_matrix_unit() noexcept {
 
 const ScreenKernel& select_screen_kernel(Isa isa) {
   return isa == Isa::kAuto && has_matrix_unit() ? kAmxScreen : select_kernel(isa).screen;
+}
+
+const BlockKernel& block_kernel_of(const TileKernel& kernel) noexcept {
+  switch (kernel.isa) {
+    case Isa::kAvx512: return kAvx512BlockKernel;
+    case Isa::kAvx2: return kAvx2BlockKernel;
+    default: return kScalarBlockKernel;
+  }
 }
 
 }  // namespace simtile::kernels

@@ -98,11 +98,6 @@ using ScoreRows = void (*)(const RowStrip& strip, Survivors& for_queries);
 using PackPanel = void (*)(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                            float* panel);
 
-// scores[rows[i]] = fma(values[i], factor, scores[rows[i]]) for i in [0, count): one column's postings. Rows are
-// distinct.
-using AccumulatePostings = void (*)(const float* values, const std::uint32_t* rows, std::size_t count, float factor,
-                                    float* scores);
-
 // The squared l2 chain over the ascending union of two sparse rows' columns.
 using SparseSquaredL2 = float (*)(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
                                   const std::uint32_t* b_columns, const float* b_values, std::size_t b_count);
@@ -153,7 +148,6 @@ struct TileKernel {
   ScoreRows inner_product_rows;
   ScoreRows squared_l2_rows;
   PackPanel pack_row_query_panel;
-  AccumulatePostings accumulate_postings;
   SparseSquaredL2 sparse_squared_l2;
   PruneKeys prune_keys;
 };

@@ -5,6 +5,7 @@
 #include "engine/base/checked.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
+#include "engine/plan/field_memory.h"
 #include "engine/storage/screen_layout.h"
 #include "engine/topk/reservoirs.h"
 
@@ -33,6 +34,16 @@ std::uint64_t screen_window_bytes(const Shapes& shapes, std::uint64_t rows) noex
 std::uint64_t screen_row_bytes(const ScreenShape& screen, std::uint32_t width) noexcept {
   return (screen.panel_floats + 4) * sizeof(float) + sizeof(double) +
          divide_up(screen.panel_dims() * sizeof(float) + 2 * sizeof(double), width);
+}
+
+// All that tiles hold of the base. Of several fields, each worker leases one at a time.
+std::uint64_t tile_windows_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
+  if (!shapes.by_fields())
+    return plan.tiles_in_flight *
+           (window_bytes(shapes.base, plan.tile_columns) + screen_window_bytes(shapes, plan.tile_columns));
+  std::uint64_t most = 0;
+  for (const FieldShape& field : shapes.fields) most = std::max(most, window_bytes(field.base, plan.tile_columns));
+  return shapes.threads * most;
 }
 
 std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexcept {
@@ -66,6 +77,7 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
                                          : reservoir_bytes(plan.tile_columns, plan.reservoir_capacity) +
                                                topk::Bounds::cost_bytes(plan.tile_columns) +
                                                plan.kept * kSpillEntryBytes + 4096;
+  if (shapes.by_fields()) return survivors + thresholds + column_state + field_workspace_bytes(shapes, plan) + 6 * 4096;
   if (shapes.sparse)
     return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * 4096;
   if (shapes.few_queries)
@@ -91,12 +103,13 @@ std::uint64_t packing_rows(const Shapes& shapes) noexcept {
 }
 
 std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
+  if (shapes.by_fields()) return field_stripe_bytes(shapes, plan);
   if (shapes.sparse) {
     // A stripe numbers its non-zeros with 32 bits.
     if (most_window_bytes(shapes.query, plan.stripe_rows) / 8 > UINT32_MAX) return std::uint64_t{1} << 52;
-    // Postings: value and row for each non-zero (8 bytes, as in the file), and a start for each column.
-    return most_window_bytes(shapes.query, plan.stripe_rows) +
-           std::max(shapes.dims + 2, plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * 4096;
+    // Value and column of each non-zero (8 bytes, as in the file), and each row's end.
+    return most_window_bytes(shapes.query, plan.stripe_rows) + (plan.stripe_rows + 1) * sizeof(std::uint32_t) +
+           4 * 4096;
   }
   const std::uint64_t rows = round_up(plan.stripe_rows, shapes.query_width);
   if (shapes.screen.in_use())
@@ -112,11 +125,13 @@ std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept
   const std::uint64_t state_rows = plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows);
   const std::uint64_t bounds =
       topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;
+  std::uint64_t packing = window_bytes(shapes.query, packing_rows(shapes));
+  for (const FieldShape& field : shapes.fields)
+    packing = std::max(packing, window_bytes(field.query, packing_rows(shapes)));
   return shapes.fixed_bytes + bounds + reservoir_bytes(state_rows, plan.reservoir_capacity) + plan.spill_bytes +
-         stripes_in_flight(plan) * stripe_bytes(shapes, plan) + window_bytes(shapes.query, packing_rows(shapes)) +
+         stripes_in_flight(plan) * stripe_bytes(shapes, plan) + packing +
          screen_window_bytes(shapes, packing_rows(shapes)) + shapes.threads * workspace_bytes(shapes, plan) +
-         plan.tiles_in_flight *
-             (window_bytes(shapes.base, plan.tile_columns) + screen_window_bytes(shapes, plan.tile_columns));
+         tile_windows_bytes(shapes, plan);
 }
 
 }  // namespace simtile::plan

@@ -19,7 +19,7 @@ std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noex
 std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept;
 // One worker's buffers.
 std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
-// A stripe's packed rows (dense) or postings (sparse).
+// A stripe's packed rows.
 std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
 // Rows are leased in pieces of so many while a stripe is packed.
 std::uint64_t packing_rows(const Shapes& shapes) noexcept;

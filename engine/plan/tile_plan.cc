@@ -6,6 +6,7 @@
 
 #include "engine/base/checked.h"
 #include "engine/memory/lease.h"
+#include "engine/plan/field_memory.h"
 #include "engine/plan/memory_model.h"
 #include "engine/topk/candidate_key.h"
 #include "simtile/byte_size.h"
@@ -45,6 +46,7 @@ std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<
 std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
 
 std::uint64_t preferred_columns(const Shapes& shapes) {
+  if (shapes.by_fields()) return field_tile_columns(shapes);
   if (shapes.few_queries)
     return std::min(shapes.base_rows, std::clamp<std::uint64_t>(kFewQueriesWindowBytes / shapes.base.bytes_on_average,
                                                                 shapes.base_width, 16 * kMaxTileColumns));

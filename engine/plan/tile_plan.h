@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace simtile::plan {
 
@@ -44,6 +45,15 @@ struct ScreenShape {
   std::uint64_t second_dims() const noexcept { return next_dims == 0 ? 0 : first_dims + next_dims - next_begin; }
 };
 
+// One of the matrices that a job's scores are a weighted sum over.
+struct FieldShape {
+  std::uint64_t dims = 0;
+  bool sparse = false;
+  float weight = 1.0f;
+  RowShape base;
+  RowShape query;
+};
+
 struct Shapes {
   std::uint64_t query_rows = 0;
   std::uint64_t base_rows = 0;
@@ -60,8 +70,21 @@ struct Shapes {
   // at once as base_width says; query_width is the width of the panels for that.
   bool few_queries = false;
   ScreenShape screen;  // dense, not few_queries
+  // Several fields, or one that is sparse (not l2) or weighted: scores are made field by field in a block
+  // (join/field_scorer.h). `dims`, `base` and `query` are then those of all fields together. Otherwise empty.
+  std::vector<FieldShape> fields;
+  bool renormalize = false;  // sums are divided by the weights of the fields that both rows have
   // What does not depend on the plan: the process before the job, threads, checksum tables, output buffers.
   std::uint64_t fixed_bytes = 0;
+
+  bool by_fields() const noexcept { return !fields.empty(); }
+  // Dimensions that go through the matrix product.
+  std::uint64_t product_dims() const noexcept {
+    if (!by_fields()) return dims;
+    std::uint64_t dense = 0;
+    for (const FieldShape& field : fields) dense += field.sparse ? 0 : field.dims;
+    return dense;
+  }
 };
 
 struct TilePlan {

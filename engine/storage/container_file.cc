@@ -73,6 +73,7 @@ const char* section_name(SectionKind kind) noexcept {
     case SectionKind::kRowPrefixes: return "row prefixes";
     case SectionKind::kResidualNorms: return "residual norms";
     case SectionKind::kBasis: return "basis";
+    case SectionKind::kFields: return "fields";
   }
   return "unknown";
 }

@@ -45,6 +45,7 @@ enum class SectionKind : std::uint32_t {
   kRowPrefixes = 15,    // screen file: f32, rows x prefix_dims
   kResidualNorms = 16,  // screen file: f32, rows x prefix_dims / kScreenStep
   kBasis = 17,          // screen file: f32, prefix_dims x columns
+  kFields = 18,         // neighbours file: FieldEntry for each field of a weighted sum
 };
 
 struct SectionEntry {

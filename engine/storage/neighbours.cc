@@ -23,6 +23,9 @@ NeighboursInfo describe(const NeighboursFile& file) {
   info.base_rows = file.base_rows();
   info.columns = file.columns();
   info.metric = file.metric();
+  for (const storage::FieldEntry& field : file.load_fields())
+    info.fields.push_back({field.name, field.weight, field.columns, field.query_identity, field.base_identity});
+  info.renormalized = file.is_renormalized();
   info.self_join = file.is_self_join();
   info.min_score = file.min_score();
   info.query_id_kind = storage::id_kind_name(file.query_id_kind());

@@ -5,6 +5,7 @@
 
 #include "engine/base/checked.h"
 #include "engine/storage/id_table.h"
+#include "engine/storage/section_reader.h"
 #include "simtile/error.h"
 
 namespace simtile::storage {
@@ -29,10 +30,11 @@ void NeighboursFile::check_fields() const {
   if (body_.rows == 0 || body_.top_k == 0 || body_.base_rows == 0)
     refuse(path(), "says it has " + std::to_string(body_.rows) + " rows of " + std::to_string(body_.top_k) +
                        " neighbours among " + std::to_string(body_.base_rows));
-  if (body_.columns == 0 || body_.columns >= (std::uint64_t{1} << 32))
+  if (body_.columns == 0 || (!has_fields() && body_.columns >= (std::uint64_t{1} << 32)))
     refuse(path(), "says its matrices have " + std::to_string(body_.columns) + " columns");
   if (to_string(metric()) == "unknown") refuse(path(), "has an unknown metric, " + std::to_string(body_.metric));
-  if ((body_.flags & ~(kNeighboursSelfJoin | kNeighboursMinScore)) != 0 || body_.reserved != 0)
+  if ((body_.flags & ~(kNeighboursSelfJoin | kNeighboursMinScore | kNeighboursFields | kNeighboursRenormalized)) != 0 ||
+      body_.reserved != 0)
     refuse(path(), "has unknown flags, " + std::to_string(body_.flags));
   // Without its flag the field is zero, to the bit: negative zero would give one answer two files.
   std::uint32_t min_score_bits = 0;
@@ -51,8 +53,23 @@ void NeighboursFile::check_sections() const {
   const std::uint64_t entries = times(body_.rows, body_.top_k);
   container_.require_section(SectionKind::kNeighbourRows, times(entries, sizeof(std::uint64_t)));
   container_.require_section(SectionKind::kNeighbourScores, times(entries, sizeof(float)));
+  const SectionEntry* fields = container_.find_section(SectionKind::kFields);
+  if ((fields != nullptr) != has_fields() ||
+      (has_fields() && (fields->bytes == 0 || fields->bytes % sizeof(FieldEntry) != 0)))
+    refuse(path(), "says it has fields and gives none, or gives fields that it does not say it has");
   check_id_sections(container_, check_id_kind(container_, body_.query_id_kind), kRowIds, body_.rows);
   check_id_sections(container_, check_id_kind(container_, body_.base_id_kind), kBaseRowIds, body_.base_rows);
+}
+
+std::vector<FieldEntry> NeighboursFile::load_fields() const {
+  if (!has_fields()) return {};
+  const SectionEntry& section = *container_.find_section(SectionKind::kFields);
+  std::vector<FieldEntry> fields(static_cast<std::size_t>(section.bytes / sizeof(FieldEntry)));
+  SectionReader(container_, section).read(0, std::as_writable_bytes(std::span(fields)));
+  for (const FieldEntry& field : fields)
+    if (field.name[kMostFieldNameBytes] != '\0' || !std::isfinite(field.weight) || field.weight == 0.0f)
+      refuse(path(), "has a field whose name or weight makes no sense");
+  return fields;
 }
 
 }  // namespace simtile::storage

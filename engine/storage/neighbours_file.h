@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/storage/container_file.h"
 #include "engine/storage/neighbours_layout.h"
@@ -32,6 +33,10 @@ class NeighboursFile {
     if ((body_.flags & kNeighboursMinScore) == 0) return std::nullopt;
     return body_.min_score;
   }
+  bool has_fields() const noexcept { return (body_.flags & kNeighboursFields) != 0; }
+  bool is_renormalized() const noexcept { return (body_.flags & kNeighboursRenormalized) != 0; }
+  // Reads the section of fields; none of a file without them.
+  std::vector<FieldEntry> load_fields() const;
   IdKind query_id_kind() const noexcept { return static_cast<IdKind>(body_.query_id_kind); }
   IdKind base_id_kind() const noexcept { return is_self_join() ? query_id_kind() : stored_base_id_kind(); }
   std::uint64_t query_identity() const noexcept { return body_.query_identity; }

@@ -15,23 +15,41 @@ inline constexpr char kNeighboursMagic[8] = {'S', 'I', 'M', 'T', 'K', 'N', 'N', 
 
 inline constexpr std::uint32_t kNeighboursSelfJoin = 1;  // flag: queries are the base, a row is not its own neighbour
 inline constexpr std::uint32_t kNeighboursMinScore = 2;  // flag: min_score holds
+inline constexpr std::uint32_t kNeighboursFields = 4;    // flag: section kFields says what the scores are sums of
+inline constexpr std::uint32_t kNeighboursRenormalized = 8;  // flag: sums were divided by the weights both rows have
 
 struct NeighboursBody {
   std::uint64_t rows;   // query rows
   std::uint64_t top_k;  // entries kept for each row; unused ones hold row 2^64-1 and score NaN
   std::uint64_t base_rows;
-  std::uint64_t columns;
-  std::uint32_t metric;  // Metric
+  std::uint64_t columns;  // of both matrices, or of all fields together
+  std::uint32_t metric;   // Metric
   std::uint32_t flags;
   float min_score;
   std::uint32_t query_id_kind;  // IdKind of sections 7 to 9
   std::uint32_t base_id_kind;   // IdKind of sections 12 to 14; in a self-join kNone, the query's serve
   std::uint32_t reserved;
-  std::uint64_t query_identity;  // header_xxh3 of the matrix file the query rows and their ids came from
-  std::uint64_t base_identity;   // header_xxh3 of the base matrix file
+  // header_xxh3 of the matrix file the query rows and their ids came from, and of the base's. With fields, XXH3-64 of
+  // what section kFields gives for each, one after the other.
+  std::uint64_t query_identity;
+  std::uint64_t base_identity;
 };
 static_assert(sizeof(NeighboursBody) == 72);
 static_assert(offsetof(NeighboursBody, metric) == 32);
 static_assert(offsetof(NeighboursBody, query_identity) == 56);
+
+inline constexpr std::size_t kMostFieldNameBytes = 31;
+
+// One field of a weighted sum, in the order of the sum.
+struct FieldEntry {
+  char name[kMostFieldNameBytes + 1];  // padded with zeros
+  float weight;                        // finite, not zero
+  std::uint32_t reserved;
+  std::uint64_t columns;
+  std::uint64_t query_identity;  // header_xxh3 of the matrix files
+  std::uint64_t base_identity;
+};
+static_assert(sizeof(FieldEntry) == 64);
+static_assert(offsetof(FieldEntry, columns) == 40);
 
 }  // namespace simtile::storage

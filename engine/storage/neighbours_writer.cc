@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t kPieceBytes = kBlockBytes;
 
-NeighboursBody filled_in(NeighboursBody body, const MatrixFile& queries, const MatrixFile* base) {
+NeighboursBody filled_in(NeighboursBody body, std::span<const FieldEntry> fields, const MatrixFile& queries,
+                         const MatrixFile* base) {
   const MatrixFile& neighbours_of = base != nullptr ? *base : queries;
   body.rows = queries.rows();
   body.columns = queries.columns();
@@ -25,6 +26,16 @@ NeighboursBody filled_in(NeighboursBody body, const MatrixFile& queries, const M
   body.base_id_kind = static_cast<std::uint32_t>(base != nullptr ? base->id_kind() : IdKind::kNone);
   body.query_identity = queries.identity();
   body.base_identity = neighbours_of.identity();
+  if (fields.empty()) return body;
+  body.columns = 0;
+  std::vector<std::uint64_t> query_identities, base_identities;
+  for (const FieldEntry& field : fields) {
+    body.columns += field.columns;
+    query_identities.push_back(field.query_identity);
+    base_identities.push_back(field.base_identity);
+  }
+  body.query_identity = XXH3_64bits(query_identities.data(), query_identities.size() * sizeof(std::uint64_t));
+  body.base_identity = XXH3_64bits(base_identities.data(), base_identities.size() * sizeof(std::uint64_t));
   return body;
 }
 
@@ -74,8 +85,9 @@ std::uint64_t hash_file(const std::string& path) {
 }  // namespace
 
 NeighboursWriter::NeighboursWriter(const std::string& path, const NeighboursBody& body, const MatrixFile& queries,
-                                   const MatrixFile* base)
-    : body_(filled_in(body, queries, base)),
+                                   const MatrixFile* base, std::span<const FieldEntry> fields)
+    : body_(filled_in(body, fields, queries, base)),
+      fields_(fields.begin(), fields.end()),
       queries_(&queries),
       base_(base),
       path_(path),
@@ -103,6 +115,11 @@ std::uint64_t NeighboursWriter::finish() {
                                                  std::to_string(expected_bytes) + "; append every query row once");
   out_.end_section(std::move(rows_));
   out_.end_section(std::move(scores_));
+  if (!fields_.empty()) {
+    SectionWriter section = out_.begin_section(SectionKind::kFields);
+    section.append_values(std::span<const FieldEntry>(fields_));
+    out_.end_section(std::move(section));
+  }
   copy_ids(*queries_, out_, kRowIds);
   if (base_ != nullptr) copy_ids(*base_, out_, kBaseRowIds);
   out_.finish(std::as_bytes(std::span(&body_, 1)));

@@ -22,9 +22,10 @@ namespace simtile::storage {
 class NeighboursWriter {
  public:
   // `base` is null in a self-join. The matrices must outlive the writer. `body` says top_k, metric, flags and
-  // min_score; the writer fills in what comes from the matrices (rows, columns, kinds of ids, identities).
+  // min_score; the writer fills in what comes from the matrices (rows, columns, kinds of ids, identities). Of a
+  // weighted sum, `fields` are its fields and the matrices those whose ids are to be copied; otherwise there are none.
   NeighboursWriter(const std::string& path, const NeighboursBody& body, const MatrixFile& queries,
-                   const MatrixFile* base);
+                   const MatrixFile* base, std::span<const FieldEntry> fields = {});
   NeighboursWriter(const NeighboursWriter&) = delete;
   NeighboursWriter& operator=(const NeighboursWriter&) = delete;
 
@@ -36,6 +37,7 @@ class NeighboursWriter {
 
  private:
   NeighboursBody body_;
+  std::vector<FieldEntry> fields_;
   const MatrixFile* queries_;
   const MatrixFile* base_;
   std::string path_;

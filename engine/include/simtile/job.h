@@ -4,9 +4,11 @@
 //   ip      s = fma(a[d], b[d], s)
 //   cosine  the same over the rows scaled to norm one: float(a[d] * (1 / norm)), the product in binary64
 //   l2      t = a[d] - b[d]; s = fma(t, t, s)
-// A dimension that a sparse row does not hold is zero. Equal scores go to the smaller row. A sum beyond binary32 is an
-// infinity and counts as one. Threads, budget, instruction set, interruption and resumption never
-// change a bit of the output.
+// Several fields: s = fma(weight, the field's score, s) over the fields in their order, from zero. A row that is all
+// zeros in a field lacks it, and scores 0 there; renormalised, a sum is divided by the weights, added up in order, of
+// the fields that both rows have, and is 0 where there are none. A dimension that a sparse row does not hold is zero.
+// Equal scores go to the smaller row. A sum beyond binary32 is an infinity and counts as one. Threads, budget,
+// instruction set, interruption and resumption never change a bit of the output.
 //
 // Threads: independent jobs may run at once from several threads; each uses its own oneTBB arena.
 // Errors (simtile::Error): kInvalidArgument, kCorrupt (damaged input), kBudgetTooSmall (with the smallest budget that
@@ -18,15 +20,26 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "simtile/run_series.h"
 #include "simtile/types.h"
 
 namespace simtile {
 
+// One matrix of several that describe the same rows.
+struct JobField {
+  std::string name;          // 1 to 31 letters, digits, '_', '-' or '.'
+  std::string base_path;     // a matrix file, dense or sparse
+  std::string queries_path;  // as JobInput's: every field's is empty, or none's
+  float weight = 1.0f;       // finite; a field of weight 0 is left out
+};
+
 struct JobInput {
   std::string base_path;     // a matrix file
   std::string queries_path;  // a matrix file with as many columns; empty: self-join (a row is not its own neighbour)
+  // Instead of the two: fields with as many rows each, and the same ids where they have any. Cosine or ip.
+  std::vector<JobField> fields = {};
 };
 
 struct JobProgress {
@@ -40,6 +53,7 @@ struct JobProgress {
 struct JobOptions {
   std::uint64_t top_k = 0;  // at least 1; more than there are rows gives fewer neighbours
   Metric metric = Metric::kCosine;
+  bool renormalize = false;        // with fields: divide by the weights that both rows have; weights above 0
   std::optional<float> min_score;  // keep pairs at least this good only (l2: at most this distance)
   std::uint64_t budget_bytes = 0;  // bounds the whole process; 0: default_budget_bytes()
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
@@ -60,6 +74,9 @@ struct JobPlan {
   Metric metric = Metric::kCosine;
   bool self_join = false;
   bool sparse = false;
+  std::vector<JobField> fields;  // those that count; empty where the job comes down to one matrix of weight 1
+  bool renormalize = false;
+  std::uint64_t product_dims = 0;  // dimensions of dense matrices, which go through the matrix product
   std::uint32_t threads = 0;
   Isa isa = Isa::kAuto;  // the set that will run
   std::uint64_t budget_bytes = 0;
@@ -71,7 +88,7 @@ struct JobPlan {
   bool spills = false;             // top-K state does not fit: candidates go to disk
   std::uint64_t pairs_total = 0;   // (query row, base row) pairs the answer is drawn from
   std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join
-  double flops = 0.0;              // without a screen
+  double flops = 0.0;              // of the matrix product, without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
   bool screened = false;                                              // pairs are bounded first; then, foretold:
   std::string screen_isa;                                             // what computes the first bound: an Isa or "amx"

@@ -21,12 +21,22 @@
 
 namespace simtile {
 
+// One field of the weighted sum that the scores are.
+struct NeighboursField {
+  std::string name;
+  float weight = 0.0f;
+  std::uint64_t columns = 0;
+  std::uint64_t query_identity = 0, base_identity = 0;  // of the matrix files
+};
+
 struct NeighboursInfo {
   std::uint64_t rows = 0;  // query rows
   std::uint64_t top_k = 0;
   std::uint64_t base_rows = 0;
-  std::uint64_t columns = 0;
+  std::uint64_t columns = 0;  // of all fields together
   Metric metric = Metric::kCosine;
+  std::vector<NeighboursField> fields;  // in the order of the sum; empty: one matrix, as it is
+  bool renormalized = false;            // sums were divided by the weights that both rows have
   bool self_join = false;
   std::optional<float> min_score;
   std::string query_id_kind, base_id_kind;              // "none", "u64" or "string"

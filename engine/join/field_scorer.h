@@ -1,0 +1,66 @@
+// Scores a strip of query rows against a tile of base rows field by field, in a block that stays in the first-level
+// cache: a weighted sum s = fma(weight, the field's score, s) over the fields in their order, from zero.
+//
+// Dense fields go through the tile kernel's matrix product, which leaves the definition's chains. Sparse fields: the
+// tile's rows are turned into postings (kernels/block_kernel.h), for each column the base rows that hold it, and a
+// query row adds its columns' postings to its row of the block, in ascending order: the definition's chain, with terms
+// left out that are zero. A column that a good part of the tile's rows hold is kept as a dense vector instead, zeros
+// included, and added without gathering: with a Zipf law, half of a row's columns are such, and nearly all of its work.
+// A column's shape never changes a score, so no pair needs to be scored twice.
+//
+// Threads: one at a time for each FieldScorer; nothing is allocated once it is made.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/join/field_stripe.h"
+#include "engine/join/side.h"
+#include "engine/kernels/block_kernel.h"
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::join {
+
+class FieldScorer {
+ public:
+  FieldScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
+              const kernels::TileKernel& kernel);
+
+  // Leases and packs the tile's base rows of all fields. Throws what leases throw.
+  void begin_tile(Side& base, const FieldStripe& stripe, const plan::Tile& tile);
+
+  // The sums of `rows` query rows, counted from the stripe's first_row (a multiple of the panel width), with the tile's
+  // base rows from first_column (likewise) on. Row q of the block starts at scores + q * stride.
+  kernels::ScoreBlock score(const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows,
+                            std::uint32_t first_column);
+
+  double seconds_loading() const noexcept { return seconds_loading_; }
+
+ private:
+  struct Field {
+    BudgetedMemory panels, scratch;                        // dense
+    BudgetedMemory postings, values, rows, dense_columns;  // sparse
+  };
+  void pack_dense(Field& field, DenseRows& rows, std::uint64_t dims, std::uint32_t bit, const plan::Tile& tile);
+  void pack_sparse(std::size_t f, SparseRows& rows, const FieldStripe& stripe, const plan::Tile& tile);
+  void frame_postings(Field& field, std::uint32_t local_columns, std::uint64_t room);
+  void score_dense(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows,
+                   std::uint32_t first_column);
+  void score_sparse(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows);
+  void renormalize(const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows, std::uint32_t first_column);
+
+  const plan::Shapes shapes_;
+  const kernels::TileKernel* kernel_;
+  const kernels::BlockKernel* block_kernel_;
+  bool sums_are_needed_;       // else the only field's scores are the answer
+  std::uint32_t columns_ = 0;  // of the tile, padded to whole panels
+  std::vector<Field> fields_;
+  BudgetedMemory scores_;  // query_width x tile columns, of one field
+  BudgetedMemory sums_;    // the same, of the fields so far
+  BudgetedMemory partial_;
+  BudgetedMemory present_;       // for each base row of the tile, as FieldStripe::present()
+  BudgetedMemory denominators_;  // for each set of fields, their weights' sum
+  double seconds_loading_ = 0.0;
+};
+
+}  // namespace simtile::join
