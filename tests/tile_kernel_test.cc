@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/kernels/block_kernel.h"
 #include "simtile/error.h"
 #include "tests/job_oracle.h"
 
@@ -332,22 +333,77 @@ TEST_P(TileKernelTest, NotANumberNeverSurvives) {
   EXPECT_EQ(survivors.for_queries.count + survivors.for_bases.count, 0u);
 }
 
-TEST_P(TileKernelTest, PostingsAccumulateByTheDefinition) {
+// Lists and dense columns in turn, of every length.
+TEST_P(TileKernelTest, SparseRowsScoreByTheDefinition) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
-  for (const std::size_t count : {0u, 1u, 15u, 16u, 17u, 100u}) {
-    std::vector<float> values(count), scores(256);
-    std::vector<std::uint32_t> rows(count);
-    for (float& score : scores) score = normal(random);
-    for (std::size_t i = 0; i < count; ++i) {
-      values[i] = normal(random);
-      rows[i] = static_cast<std::uint32_t>(2 * i + random() % 2);
+  for (const std::uint32_t panels : {1u, 2u, 9u, 40u}) {
+    const std::uint32_t width = panels * kernel().base_width;
+    const std::uint32_t column_count = 200;
+    std::vector<std::vector<float>> columns(column_count, std::vector<float>(width));
+    std::vector<ColumnPostings> postings;
+    std::vector<float> values, dense;
+    std::vector<std::uint32_t> rows;
+    for (std::uint32_t c = 0; c < column_count; ++c) {
+      const bool is_dense = c % 3 == 0 || (c > 40 && c < 120);
+      const std::uint32_t one_in = is_dense ? 2 : 1 + static_cast<std::uint32_t>(random() % (width + 5));
+      postings.push_back({static_cast<std::uint32_t>(values.size()), 0});
+      for (std::uint32_t b = 0; b < width; ++b) {
+        if (random() % one_in != 0) continue;
+        columns[c][b] = normal(random);
+        if (is_dense) continue;
+        values.push_back(columns[c][b]);
+        rows.push_back(b);
+        ++postings.back().count;
+      }
+      if (!is_dense) continue;
+      postings.back() = {static_cast<std::uint32_t>(dense.size() / width), kDenseColumn};
+      dense.insert(dense.end(), columns[c].begin(), columns[c].end());
     }
-    std::vector<float> expected = scores;
-    for (std::size_t i = 0; i < count; ++i) expected[rows[i]] = std::fma(values[i], 0.3f, expected[rows[i]]);
-    kernel().accumulate_postings(values.data(), rows.data(), count, 0.3f, scores.data());
-    EXPECT_EQ(scores, expected) << count;
+    std::vector<std::uint32_t> held;
+    std::vector<float> factors;
+    std::vector<float> expected(width), scores(width, kNan);
+    for (std::uint32_t c = 0; c < column_count; ++c) {
+      if (random() % 5 == 0) continue;
+      held.push_back(c);
+      factors.push_back(normal(random));
+      for (std::uint32_t b = 0; b < width; ++b) expected[b] = std::fma(factors.back(), columns[c][b], expected[b]);
+    }
+    const PostingsBlock block{postings.data(), values.data(), rows.data(), dense.data(), width};
+    block_kernel_of(kernel()).score_sparse_row(block, held.data(), factors.data(), held.size(), scores.data());
+    EXPECT_EQ(scores, expected) << width;
+    std::vector<float> sums = columns[0];
+    for (std::uint32_t b = 0; b < width; ++b) expected[b] = std::fma(0.3f, scores[b], sums[b]);
+    block_kernel_of(kernel()).add_weighted(0.3f, scores.data(), width, sums.data());
+    EXPECT_EQ(sums, expected) << width;
   }
+}
+
+TEST_P(TileKernelTest, ScoresInABlockSurviveAsInAStrip) {
+  std::mt19937 random(6);
+  std::normal_distribution<float> normal;
+  const std::uint32_t columns = 5 * kernel().base_width;
+  const std::uint32_t rows = kernel().query_width - 1;
+  std::vector<float> scores(rows * columns), query_thresholds(rows), base_thresholds(columns);
+  for (float& score : scores) score = normal(random);
+  for (float& threshold : query_thresholds) threshold = 1.0f + normal(random);
+  for (float& threshold : base_thresholds) threshold = 1.0f + normal(random);
+  base_thresholds.back() = kNan;
+  scores[3] = kNan;
+  scores[4] = query_thresholds[0];
+  ScoresByPair for_queries, for_bases;
+  for (std::uint32_t q = 0; q < rows; ++q)
+    for (std::uint32_t b = 0; b + 1 < columns; ++b) {
+      const float score = scores[q * columns + b];
+      const std::uint32_t pair = 7 + (q << kQueryShift) + b;
+      if (score >= query_thresholds[q]) for_queries[pair] = std::bit_cast<std::uint32_t>(score);
+      if (score >= base_thresholds[b]) for_bases[pair] = std::bit_cast<std::uint32_t>(score);
+    }
+  StripSurvivors survivors(scores.size());
+  const ScoreBlock block{scores.data(), query_thresholds.data(), base_thresholds.data(), columns, rows, columns, 7};
+  block_kernel_of(kernel()).compare_scores(block, survivors.for_queries, survivors.for_bases);
+  EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
+  EXPECT_EQ(by_pair(survivors.for_bases), for_bases);
 }
 
 TEST_P(TileKernelTest, SparseSquaredL2IsTheDenseChain) {

@@ -17,7 +17,7 @@ using kernels::ColumnPostings;
 using kernels::kDenseColumn;
 
 // A list costs about as much for each of its rows as a dense column does for so many of the tile's.
-constexpr std::uint32_t kDenseShare = 32;
+constexpr std::uint32_t kDenseShare = 10;
 
 SIMTILE_WIDE_CLONES
 void divide_all(float* sums, std::uint32_t count, float denominator) {
