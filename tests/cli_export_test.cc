@@ -1,6 +1,8 @@
 // `simtile export`: every format says the same as the neighbours file.
 #include <gmock/gmock.h>
+#include <sqlite3.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -64,6 +66,85 @@ TEST_F(Export, CsvWithoutIds) {
     }
   }
   EXPECT_FALSE(std::getline(csv, line));
+}
+
+// Runs a query and gives its rows, columns apart by a bar.
+std::vector<std::string> rows_of(const std::string& path, const std::string& sql) {
+  sqlite3* database = nullptr;
+  EXPECT_EQ(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+  std::vector<std::string> rows;
+  const auto take = [](void* out, int columns, char** values, char**) {
+    std::string row;
+    for (int c = 0; c < columns; ++c) row += (c == 0 ? "" : "|") + std::string(values[c]);
+    static_cast<std::vector<std::string>*>(out)->push_back(row);
+    return 0;
+  };
+  EXPECT_EQ(sqlite3_exec(database, sql.c_str(), take, &rows, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+  sqlite3_close(database);
+  return rows;
+}
+
+TEST_F(Export, SqliteIsLookedUpById) {
+  for (const IdKind ids : {IdKind::kNone, IdKind::kU64, IdKind::kString}) {
+    write(ids, ids);
+    run(folder_ / "out.sqlite");
+    const auto id = [&](std::uint64_t row) {
+      return ids == IdKind::kString ? tests::string_id(row)
+                                    : std::to_string(row + (ids == IdKind::kU64 ? tests::kFirstU64Id : 0));
+    };
+    std::uint64_t entries = 0;
+    for (std::uint64_t row = 0; row < kRows; ++row) entries += expected(row).size();
+    EXPECT_EQ(rows_of(folder_ / "out.sqlite", "SELECT count(*) FROM neighbors"),
+              std::vector<std::string>{std::to_string(entries)});
+    for (const std::uint64_t row : {std::uint64_t{0}, std::uint64_t{17}, kRows - 1}) {
+      const std::string quoted = ids == IdKind::kString ? "'" + id(row) + "'" : id(row);
+      const std::string where = " FROM neighbors WHERE id = " + quoted + " ORDER BY rank";
+      std::vector<std::string> wanted;
+      for (const Neighbour& neighbour : expected(row))
+        wanted.push_back(std::to_string(wanted.size() + 1) + "|" + id(neighbour.row));
+      EXPECT_EQ(rows_of(folder_ / "out.sqlite", "SELECT rank, neighbor_id" + where), wanted);
+      EXPECT_THAT(rows_of(folder_ / "out.sqlite", "EXPLAIN QUERY PLAN SELECT rank" + where).at(0),
+                  HasSubstr("neighbors_by_id"));
+      const std::vector<std::string> scores = rows_of(folder_ / "out.sqlite", "SELECT score" + where);
+      for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_EQ(std::stof(scores[i]), expected(row)[i].score);
+    }
+  }
+}
+
+// A join by threshold: any number of neighbours a row.
+TEST_F(Export, AllPairs) {
+  tests::write_dense(folder_ / "a.emb", 90, 5, ElementType::kF32, IdKind::kString);
+  const tests::ToolResult join =
+      run_tool({"join", folder_ / "a.emb", "--min-score", "0.97", "-o", knn_, "--progress", "none"});
+  ASSERT_EQ(join.exit_code, 0) << join.err;
+  const Neighbours neighbours(knn_);
+  ASSERT_EQ(neighbours.info().top_k, 0u);
+  ASSERT_GT(neighbours.info().entries, 90u);
+  run(folder_ / "out.csv");
+  const std::string csv = tests::read_bytes(folder_ / "out.csv");
+  EXPECT_EQ(static_cast<std::uint64_t>(std::count(csv.begin(), csv.end(), '\n')), neighbours.info().entries + 1);
+  run(folder_ / "out.ndjson");
+  std::istringstream lines(tests::read_bytes(folder_ / "out.ndjson"));
+  std::string line;
+  for (std::uint64_t row = 0; row < 90; ++row) {
+    ASSERT_TRUE(std::getline(lines, line));
+    EXPECT_EQ(json::parse(line)["neighbors"].size(), neighbours.row(row).size());
+  }
+  run(folder_ / "out.sqlite");
+  EXPECT_EQ(rows_of(folder_ / "out.sqlite", "SELECT count(*) FROM neighbors"),
+            std::vector<std::string>{std::to_string(neighbours.info().entries)});
+  run(folder_ / "out.npy");
+  // The text of the header takes the first 128 bytes.
+  const std::string starts = tests::read_bytes(folder_ / "out.starts.npy");
+  ASSERT_EQ(starts.size(), 128u + 91u * 8u);
+  std::uint64_t end = 0;
+  std::memcpy(&end, starts.data() + starts.size() - 8, 8);
+  EXPECT_EQ(end, neighbours.info().entries);
+  EXPECT_EQ(tests::read_bytes(folder_ / "out.rows.npy").size(), 128u + end * 8);
+  EXPECT_EQ(tests::read_bytes(folder_ / "out.scores.npy").size(), 128u + end * 4);
+  const tests::ToolResult ivecs = run_tool({"export", knn_, folder_ / "out.ivecs"});
+  EXPECT_EQ(ivecs.exit_code, 2);
+  EXPECT_THAT(ivecs.err, HasSubstr("choose npy, csv or ndjson"));
 }
 
 TEST_F(Export, CsvQuotesIds) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -83,7 +84,7 @@ TEST_F(Cli, WrongUsageIsExitCode2WithAHint) {
   refused({"frobnicate"}, "no verb 'frobnicate'");
   refused({"join", a_, "-o", knn_, "--frob"}, "'--frob'; see 'simtile join --help'");
   refused({"join", "--frob"}, "'--frob'");
-  refused({"join", "-o", knn_}, "matrix is required");
+  refused({"join", "-o", knn_}, "give a matrix file, or --field NAME=FILE");
   refused({"join", a_}, "--output is required");
   refused({"join", a_, b_, "-o", knn_}, b_);
   refused({"join", a_, "-o", knn_, "--top-k", "0"}, "--top-k: '0'");
@@ -97,7 +98,7 @@ TEST_F(Cli, WrongUsageIsExitCode2WithAHint) {
   refused({"join", a_, "-o", knn_, "--budget", "lots"}, "512MiB");
   refused({"join", a_, "-o", knn_, "--progress", "loud"}, "auto, bar, plain, none");
   refused({"join", a_, "-o", knn_, "--checkpoint-seconds", "-1"}, "--checkpoint-seconds");
-  refused({"search", a_, "-o", knn_}, "queries is required");
+  refused({"search", a_, "-o", knn_}, "give the base's matrix file and the queries'");
   refused({"plan", "search", a_}, "'search' and two");
   refused({"generate", folder_ / "g.emb", "--rows", "0", "--dims", "3"}, "--rows");
   refused({"generate", folder_ / "g.emb", "--dims", "3"}, "--rows is required");
@@ -365,6 +366,57 @@ TEST(CliSafety, NoOutputMayBeAnInputOrAnotherOutput) {
   EXPECT_EQ(run_tool({"import", folder / "a.csv", folder / "ids.txt", "--ids", folder / "ids.txt"}).exit_code, 2);
   EXPECT_EQ(tests::read_bytes(folder / "a.emb"), before);
   EXPECT_EQ(tests::read_bytes(folder / "ids.txt"), "x\n");
+}
+
+// a.emb as two fields of half its weight is a.emb; a colon in a file's name stays one.
+TEST_F(Cli, FieldsAreAWeightedSum) {
+  std::filesystem::copy_file(a_, folder_ / "a:b.emb");
+  join();
+  expect_success(run_tool({"join", "--field", "x=" + a_ + ":0.5", "--field", "y=" + (folder_ / "a:b.emb") + ":.5", "-k",
+                           "4", "-o", folder_ / "f.knn", "--report", folder_ / "r.json", "--progress", "none"}));
+  const Neighbours fields(folder_ / "f.knn");
+  for (std::uint64_t row = 0; row < 300; row += 7) {
+    const std::vector<Neighbour> plain = Neighbours(knn_).row(row);
+    const std::vector<Neighbour> found = fields.row(row);
+    ASSERT_EQ(found.size(), 4u);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(found[i].score, plain[i].score);
+  }
+  EXPECT_EQ(json::parse(tests::read_bytes(folder_ / "r.json"))["fields"], "x:0.5 y:0.5");
+  EXPECT_EQ(json::parse(run_tool({"info", folder_ / "f.knn", "--json"}).out)["fields"], "x:0.5 y:0.5");
+  expect_success(run_tool({"verify", folder_ / "f.knn"}));
+}
+
+TEST_F(Cli, SearchAndPlanTakeFields) {
+  const std::vector<std::string> fields{"--field",       "x=" + a_ + ":0.5", "--field",       "y=" + a_,
+                                        "--query-field", "y=" + b_,          "--query-field", "x=" + b_};
+  const auto with_fields = [&](std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.insert(words.end(), fields.begin(), fields.end());
+    words.insert(words.end(), more.begin(), more.end());
+    return run_tool(words);
+  };
+  expect_success(with_fields({"search"}, {"-o", knn_, "--progress", "none"}));
+  EXPECT_EQ(Neighbours(knn_).info().rows, 200u);
+  const json plan = json::parse(with_fields({"plan", "search"}, {"--json"}).out);
+  EXPECT_EQ(plan["command"], "search");
+  EXPECT_EQ(plan["fields"], "x:0.5 y:1");
+  expect_failure(with_fields({"plan", "join"}, {}), 2, "--field");
+  expect_failure(with_fields({"search", a_}, {"-o", knn_}), 2, "not both");
+  expect_failure(run_tool({"search", "--field", "x=" + a_, "-o", knn_}), 2, "--query-field");
+  expect_failure(run_tool({"join", "--field", a_, "-o", knn_}), 2, "is no field");
+  expect_failure(run_tool({"join", "--field", "x=" + a_, "--field", "y=" + b_, "-o", knn_}), 2, "row 200");
+  expect_failure(run_tool({"search", "--field", "x=" + a_, "--query-field", "z=" + b_, "-o", knn_}), 2,
+                 "names no field");
+}
+
+TEST_F(Cli, MinScoreWithoutTopKIsAllPairs) {
+  expect_success(run_tool({"join", a_, "--min-score", "0.9", "-o", knn_, "--progress", "none"}));
+  EXPECT_EQ(Neighbours(knn_).info().top_k, 0u);
+  const json info = json::parse(run_tool({"info", knn_, "--json"}).out);
+  EXPECT_EQ(info["all_pairs"], true);
+  expect_success(run_tool({"verify", knn_}));
+  expect_success(run_tool({"neighbors", knn_, "--row", "3"}));
+  expect_success(run_tool({"join", a_, "--min-score", "0.9", "-k", "3", "-o", knn_, "--progress", "none"}));
+  EXPECT_EQ(Neighbours(knn_).info().top_k, 3u);
 }
 
 }  // namespace

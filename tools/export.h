@@ -19,12 +19,20 @@ struct ExportJob {
 
 void export_csv(const ExportJob& job);
 void export_ndjson(const ExportJob& job);
-// NumPy arrays of rows x top_k: DST.rows.npy (i64) and DST.scores.npy (f32), where DST loses an ".npy" at its end.
+// NumPy arrays of rows x top_k: DST.rows.npy (i64) and DST.scores.npy (f32), where DST loses an ".npy" at its end. Of
+// all pairs, arrays of their number, and DST.starts.npy (i64, rows + 1): a CSR matrix.
 void export_npy(const ExportJob& job);
 // For each row an i32 top_k, then as many i32 rows. Refuses rows that an i32 cannot name.
 void export_ivecs(const ExportJob& job);
 
-// Rows as stored, a block of whole rows at a time: base rows and scores, top_k for each.
+// neighbors(id, rank, neighbor_id, score) with an index on (id, rank).
+void export_sqlite(const ExportJob& job);
+
+// One row after another with its neighbours, best first.
+using RowFunction = std::function<void(std::uint64_t row, std::span<const Neighbour> found)>;
+void for_each_row(const Neighbours& neighbours, const RowFunction& function);
+
+// Of a top K: rows as stored, a block of whole rows at a time: base rows and scores, top_k for each.
 using BlockFunction =
     std::function<void(std::uint64_t first_row, std::span<const std::uint64_t> rows, std::span<const float> scores)>;
 void for_each_block(const Neighbours& neighbours, const BlockFunction& function);

@@ -23,15 +23,40 @@ void refuse_standard_output(const ExportJob& job) {
 }
 
 // NPY 1.0: magic, version, length of the text, the text padded so that the data starts on a multiple of 64.
-std::string npy_header(std::string_view type, std::uint64_t rows, std::uint64_t columns) {
+std::string npy_header(std::string_view type, const std::string& shape) {
   constexpr std::size_t kPreludeBytes = 10;
   constexpr std::size_t kAlignment = 64;
-  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}, {}), }}", type, rows, columns);
+  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, shape);
   while ((kPreludeBytes + text.size() + 1) % kAlignment != 0) text += ' ';
   text += '\n';
   std::string header = "\x93NUMPY";
   header += {'\1', '\0', static_cast<char>(text.size() & 0xff), static_cast<char>(text.size() >> 8)};
   return header + text;
+}
+
+// All pairs: the three arrays of a CSR matrix.
+void export_csr(const Neighbours& neighbours, const std::string& stem) {
+  const NeighboursInfo& info = neighbours.info();
+  Output row_file(stem + ".rows.npy");
+  Output score_file(stem + ".scores.npy");
+  Output start_file(stem + ".starts.npy");
+  row_file.write(npy_header("<i8", fmt::format("{},", info.entries)));
+  score_file.write(npy_header("<f4", fmt::format("{},", info.entries)));
+  start_file.write(npy_header("<i8", fmt::format("{},", info.rows + 1)));
+  std::uint64_t start = 0;
+  const auto write_start = [&] { start_file.write(bytes_of(std::span<const std::uint64_t>(&start, 1))); };
+  write_start();
+  for_each_row(neighbours, [&](std::uint64_t, std::span<const Neighbour> found) {
+    for (const Neighbour& neighbour : found) {
+      row_file.write(bytes_of(std::span<const std::uint64_t>(&neighbour.row, 1)));
+      score_file.write(bytes_of(std::span<const float>(&neighbour.score, 1)));
+    }
+    start += found.size();
+    write_start();
+  });
+  start_file.finish();
+  score_file.finish();
+  row_file.finish();
 }
 
 }  // namespace
@@ -41,10 +66,12 @@ void export_npy(const ExportJob& job) {
   const NeighboursInfo& info = job.neighbours->info();
   std::string stem = job.destination;
   if (stem.ends_with(".npy")) stem.resize(stem.size() - std::string_view(".npy").size());
+  if (info.top_k == 0) return export_csr(*job.neighbours, stem);
   Output row_file(stem + ".rows.npy");
   Output score_file(stem + ".scores.npy");
-  row_file.write(npy_header("<i8", info.rows, info.top_k));  // kNoRow is -1 as an i64
-  score_file.write(npy_header("<f4", info.rows, info.top_k));
+  const std::string shape = fmt::format("{}, {}", info.rows, info.top_k);
+  row_file.write(npy_header("<i8", shape));  // kNoRow is -1 as an i64
+  score_file.write(npy_header("<f4", shape));
   for_each_block(*job.neighbours, [&](std::uint64_t, auto rows, auto scores) {
     row_file.write(bytes_of(rows));
     score_file.write(bytes_of(scores));
@@ -57,6 +84,8 @@ void export_ivecs(const ExportJob& job) {
   refuse_standard_output(job);
   const NeighboursInfo& info = job.neighbours->info();
   constexpr std::uint64_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (info.top_k == 0)
+    throw Error(ErrorCode::kInvalidArgument, "ivecs holds as many neighbours for each row; choose npy, csv or ndjson");
   if (info.base_rows > kMost + 1 || info.top_k > kMost)
     throw Error(ErrorCode::kInvalidArgument, "ivecs holds 32-bit numbers, but there are " +
                                                  std::to_string(info.base_rows) + " base rows and " +

@@ -82,15 +82,15 @@ std::vector<std::string> input_paths(const JobInput& input) {
 
 void add_job_options(CLI::App& app, JobArguments* arguments) {
   JobOptions& options = arguments->options;
-  options.top_k = kDefaultTopK;
-  add_count(app, "-k,--top-k", &options.top_k, 1, "Neighbours to keep for each row (default: 10)");
+  add_count(app, "-k,--top-k", &options.top_k, 1,
+            "Neighbours to keep for each row (default: 10; with --min-score, all that are good enough)");
   add_parsed(app, "--metric", "cosine|ip|l2",
              "cosine or ip (larger is better), or l2 (squared distance, smaller is better) (default: cosine)",
              [&options](const std::string& word) { options.metric = parse_metric(word); });
   app.add_option("-o,--output", arguments->output_path, "The neighbours file (.knn) to write")->type_name("FILE");
   add_resources(app, &arguments->resources);
   add_parsed(app, "--min-score", "S",
-             "Keep only pairs at least this good; for l2, at most this distance (default: all)",
+             "Keep only pairs at least this good; for l2, at most this distance. Without --top-k, all of those",
              [&options](const std::string& text) { options.min_score = parse_score(text); });
   add_parsed(app, "--isa", "auto|scalar|avx2|avx512",
              "Instruction set of the kernels: auto, scalar, avx2 or avx512 (default: auto, the widest there is); it "
@@ -113,6 +113,7 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
 
 JobOptions job_options(const JobArguments& arguments) {
   JobOptions options = arguments.options;
+  if (options.top_k == 0 && !options.min_score) options.top_k = kDefaultTopK;
   options.budget_bytes = arguments.resources.budget_bytes;
   options.threads = arguments.resources.threads;
   return options;

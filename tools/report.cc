@@ -70,6 +70,7 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"renormalized", plan.renormalize},
       {"metric", to_string(plan.metric)},
       {"top_k", plan.top_k},
+      {"all_pairs", plan.all_pairs},
       {"threads", plan.threads},
       {"isa", to_string(plan.isa)},
       {"budget_bytes", plan.budget_bytes},

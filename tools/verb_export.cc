@@ -21,8 +21,11 @@ struct Format {
   std::string_view name;
   void (*write)(const ExportJob& job);
 };
-constexpr Format kFormats[] = {
-    {"csv", export_csv}, {"ndjson", export_ndjson}, {"npy", export_npy}, {"ivecs", export_ivecs}};
+constexpr Format kFormats[] = {{"csv", export_csv},
+                               {"ndjson", export_ndjson},
+                               {"npy", export_npy},
+                               {"ivecs", export_ivecs},
+                               {"sqlite", export_sqlite}};
 
 // Bytes that a block of rows holds, about: large enough to amortise a call, small beside any budget.
 constexpr std::uint64_t kBlockBytes = 256 * 1024;
@@ -45,14 +48,19 @@ const Format& find_format(const Arguments& arguments) {
       std::find_if(std::begin(kFormats), std::end(kFormats), [&](const Format& f) { return f.name == name; });
   if (found != std::end(kFormats)) return *found;
   throw Error(ErrorCode::kInvalidArgument, "'" + (name.empty() ? arguments.destination : name) +
-                                               "' says no format; give --format csv, ndjson, npy or ivecs");
+                                               "' says no format; give --format csv, ndjson, npy, ivecs or sqlite");
+}
+
+// Of a row.
+std::uint64_t most_neighbours(const NeighboursInfo& info) {
+  return info.top_k != 0 ? info.top_k : std::min(info.base_rows, info.entries);
 }
 
 void run(const Arguments& arguments) {
   const Format& format = find_format(arguments);
   const Neighbours neighbours(arguments.path, kStreamed);
-  const std::uint64_t row_bytes =
-      checked_multiply(neighbours.info().top_k, kEntryWorkBytes, ErrorCode::kBudgetTooSmall, "neighbours of a row");
+  const std::uint64_t row_bytes = checked_multiply(most_neighbours(neighbours.info()), kEntryWorkBytes,
+                                                   ErrorCode::kBudgetTooSmall, "neighbours of a row");
   check_streaming_budget(arguments.resources, row_bytes);
   if (arguments.destination != "-") refuse_output_over_input(arguments.destination, arguments.path);
   const std::uint64_t budget =
@@ -79,16 +87,37 @@ void for_each_block(const Neighbours& neighbours, const BlockFunction& function)
   }
 }
 
+void for_each_row(const Neighbours& neighbours, const RowFunction& function) {
+  constexpr std::uint64_t kRowsBetweenLooks = 1024;
+  const std::uint64_t top_k = neighbours.info().top_k;
+  std::vector<Neighbour> found;
+  if (top_k != 0) {
+    for_each_block(neighbours, [&](std::uint64_t first_row, auto rows, auto scores) {
+      for (std::size_t begin = 0; begin < rows.size(); begin += top_k) {
+        found.clear();
+        for (std::size_t i = begin; i < begin + top_k && rows[i] != kNoRow; ++i) found.push_back({rows[i], scores[i]});
+        function(first_row + begin / top_k, found);
+      }
+    });
+    return;
+  }
+  for (std::uint64_t row = 0; row < neighbours.info().rows; ++row) {
+    if (row % kRowsBetweenLooks == 0) throw_if_stopped("nothing was written; run the same command again");
+    function(row, neighbours.row(row));
+  }
+}
+
 Action declare_export(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("file", arguments->path, "The neighbours file (.knn)")->required()->type_name("FILE");
-  app.add_option("destination", arguments->destination,
-                 "The file to write; - is standard output, for csv and ndjson. npy makes two: DST.rows.npy (i64) and "
-                 "DST.scores.npy (f32); DST may end in .npy, which is taken off first")
+  app.add_option(
+         "destination", arguments->destination,
+         "The file to write; - is standard output, for csv and ndjson. npy makes two: DST.rows.npy (i64) and "
+         "DST.scores.npy (f32); DST may end in .npy, which is taken off first; of all pairs also DST.starts.npy (i64)")
       ->required()
       ->type_name("DST");
-  app.add_option("--format", arguments->format, "csv, ndjson, npy or ivecs (default: by the name of DST)")
-      ->type_name("csv|ndjson|npy|ivecs");
+  app.add_option("--format", arguments->format, "csv, ndjson, npy, ivecs or sqlite (default: by the name of DST)")
+      ->type_name("csv|ndjson|npy|ivecs|sqlite");
   add_resources(app, &arguments->resources);
   return [arguments] { run(*arguments); };
 }

@@ -42,6 +42,8 @@ std::vector<Fact> describe_neighbours(const std::string& path) {
           fact("kind", "neighbours"),
           fact("rows", info.rows),
           fact("top_k", info.top_k),
+          yes_or_no("all_pairs", info.top_k == 0),
+          fact("entries", info.entries),
           fact("base_rows", info.base_rows),
           fact("columns", info.columns),
           fact("metric", std::string(to_string(info.metric))),

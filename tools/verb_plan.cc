@@ -55,6 +55,7 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           yes_or_no("renormalize", plan.renormalize),
           fact("metric", std::string(to_string(plan.metric))),
           fact("top_k", plan.top_k),
+          yes_or_no("all_pairs", plan.all_pairs),
           fact("threads", std::uint64_t{plan.threads}),
           fact("isa", std::string(to_string(plan.isa))),
           size("budget_bytes", plan.budget_bytes),

@@ -9,13 +9,26 @@ AnswerWriter::AnswerWriter(const std::string& path, PreparedJob& job, const JobO
     : larger_better_(topk::larger_is_better(options.metric)),
       writer_(path, job.neighbours_body(options), matrix_with_ids(*job.query_side()),
               job.shapes.self_join ? nullptr : &matrix_with_ids(*job.base), job.field_entries()) {
-  neighbours_.reserve(job.plan.kept);
+  neighbours_.reserve(job.shapes.all_pairs ? job.shapes.base_rows : job.plan.kept);
 }
 
 void AnswerWriter::end_row() {
   writer_.append_row(neighbours_);
   neighbours_.clear();
   ++rows_;
+}
+
+void AnswerWriter::append_pairs(PairStore& pairs, std::uint64_t rows, const std::atomic<bool>* stop) {
+  pairs.for_each([&](const RunEntry& entry) {
+    while (rows_ < entry.row) {
+      if (stop != nullptr && stop->load(std::memory_order_relaxed))
+        throw Error(ErrorCode::kInterrupted,
+                    "interrupted while the pairs were written; run the same command again to go on from there");
+      end_row();
+    }
+    take(entry.key());
+  });
+  while (rows_ < rows) end_row();
 }
 
 void AnswerWriter::append_finished(const WorkFolder& folder, const Checkpoint& done, const std::atomic<bool>* stop) {

@@ -24,6 +24,8 @@ class AnswerWriter {
   void append_finished(const WorkFolder& folder, const Checkpoint& done, const std::atomic<bool>* stop);
   // The rows from the last one appended up to `end`, which are final and held.
   void append_rows(TopKState& state, std::uint64_t end);
+  // All rows, where all pairs are wanted; stops when *stop is set.
+  void append_pairs(PairStore& pairs, std::uint64_t rows, const std::atomic<bool>* stop);
   // Publishes the file and returns the XXH3-64 of its bytes.
   std::uint64_t finish() { return writer_.finish(); }
 

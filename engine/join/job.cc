@@ -59,6 +59,7 @@ class Run {
   void writing(Write write);
   void write_finished_rows();
   void checkpoint();
+  void write_pairs();
   void put_by_quietly();
   void report_progress();
   double share_done(std::uint64_t rows) const;
@@ -115,7 +116,7 @@ void Run::restore() {
   }
   done_ = std::move(*earlier);
   rows_resumed_ = done_.rows_done;
-  answer_->append_finished(folder_, done_, options_.stop);
+  if (state_->pair_store() == nullptr) answer_->append_finished(folder_, done_, options_.stop);
   state_->restore(done_.candidates, done_.rows_done);
 }
 
@@ -191,10 +192,15 @@ void Run::write_finished_rows() {
 // pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job goes on.
 void Run::checkpoint() {
   const auto start = Clock::now();
-  parallel_for_each(prepared_.shapes.threads, std::max(done_.rows_done, state_->held_begin()), state_->held_end(),
-                    kRowsSortedByOneTask, [&](std::uint64_t row) { state_->sorted(row); });
-  write_finished_rows();
-  if (prepared_.shapes.self_join) {
+  if (PairStore* pairs = state_->pair_store()) {
+    done_.rows_done = pipeline_->rows_done();
+    done_.candidates = pairs->flush_durably();
+  } else {
+    parallel_for_each(prepared_.shapes.threads, std::max(done_.rows_done, state_->held_begin()), state_->held_end(),
+                      kRowsSortedByOneTask, [&](std::uint64_t row) { state_->sorted(row); });
+    write_finished_rows();
+  }
+  if (prepared_.shapes.self_join && !prepared_.shapes.all_pairs) {
     RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
     for (std::uint64_t row = std::max(done_.rows_done, state_->held_begin()); row < state_->held_end(); ++row)
       for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
@@ -210,6 +216,14 @@ void Run::checkpoint() {
   folder_.publish(done_);
   last_checkpoint_ = Clock::now();
   checkpoint_cost_seconds_ = seconds_since(start);
+}
+
+// All pairs are sorted only when the last is found: what is known is put by first.
+void Run::write_pairs() {
+  PairStore* pairs = state_->pair_store();
+  if (pairs == nullptr) return;
+  checkpoint();
+  answer_->append_pairs(*pairs, prepared_.shapes.query_rows, options_.stop);
 }
 
 // A full disk must not cost the work: what is done is put by, in the space that the unfinished answer gives back. Not
@@ -255,6 +269,7 @@ JobReport Run::finish() {
   try {
     compute();
     merge_start = Clock::now();
+    writing([&] { write_pairs(); });
     writing([&] { report.output_xxh3 = answer_->finish(); });
   } catch (const Error&) {
     answer_.reset();
@@ -281,7 +296,8 @@ JobReport Run::finish() {
   report.bytes_read = bytes_read();
   report.input_bytes = prepared_.base->matrix.container().header().file_bytes +
                        (prepared_.queries ? prepared_.queries->matrix.container().header().file_bytes : 0);
-  report.bytes_spilled = bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
+  if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
+  report.bytes_spilled += bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();
   report.series = series_->finish(sample_of_now());
   report.peak_rss_bytes = read_process_memory().peak_rss_bytes;

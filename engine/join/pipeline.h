@@ -84,7 +84,9 @@ class Pipeline {
   void prefetch_after(plan::TileCursor cursor) const;
   void score(TileTask& task);
   void retire(TileTask& task);
-  bool finishes_rows(const TileTask& task) const noexcept { return job_.plan.resident && task.tile.last_of_stripe; }
+  bool finishes_rows(const TileTask& task) const noexcept {
+    return job_.plan.resident && !job_.shapes.all_pairs && task.tile.last_of_stripe;
+  }
 
   Job job_;
   TopKState* state_;

@@ -97,6 +97,7 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   shapes.dims = base.matrix.columns();
   shapes.self_join = queries == nullptr;
   shapes.top_k = options.top_k;
+  shapes.all_pairs = options.top_k == 0 && options.min_score.has_value();
   shapes.threads = options.threads != 0 ? options.threads : available_processors();
   shapes.sparse = base.matrix.is_sparse();
   const bool by_fields = goes_by_fields(fields, base.matrix, options);
@@ -108,8 +109,9 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   if (by_fields) add_fields(fields, base, query_side, shapes);
   // Of one matrix of weight 1, a sum divided by that is the sum.
   shapes.renormalize = options.renormalize && (fields.size() > 1 || fields.front().weight != 1.0f);
-  shapes.fixed_bytes = process_bytes(shapes.threads) + shapes.top_k * kBytesPerNeighbour + checksum_table_bytes(base) +
-                       (queries != nullptr ? checksum_table_bytes(*queries) : 0);
+  shapes.fixed_bytes = process_bytes(shapes.threads) +
+                       (shapes.all_pairs ? shapes.base_rows : shapes.top_k) * kBytesPerNeighbour +
+                       checksum_table_bytes(base) + (queries != nullptr ? checksum_table_bytes(*queries) : 0);
   return shapes;
 }
 
@@ -185,8 +187,9 @@ storage::NeighboursBody PreparedJob::neighbours_body(const JobOptions& options) 
   body.columns = shapes.dims;
   body.metric = static_cast<std::uint32_t>(options.metric);
   body.flags =
-      (shapes.self_join ? storage::kNeighboursSelfJoin : 0u) | (options.min_score ? storage::kNeighboursMinScore : 0u) |
-      (is_plain() ? 0u : storage::kNeighboursFields) | (shapes.renormalize ? storage::kNeighboursRenormalized : 0u);
+      (shapes.all_pairs ? storage::kNeighboursAllPairs : 0u) | (shapes.self_join ? storage::kNeighboursSelfJoin : 0u) |
+      (options.min_score ? storage::kNeighboursMinScore : 0u) | (is_plain() ? 0u : storage::kNeighboursFields) |
+      (shapes.renormalize ? storage::kNeighboursRenormalized : 0u);
   body.min_score = options.min_score.value_or(0.0f);
   return body;
 }
@@ -198,6 +201,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.base_rows = shapes.base_rows;
   out.dims = shapes.dims;
   out.top_k = shapes.top_k;
+  out.all_pairs = shapes.all_pairs;
   out.metric = options.metric;
   out.self_join = shapes.self_join;
   out.sparse = shapes.sparse;

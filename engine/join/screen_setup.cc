@@ -16,8 +16,8 @@ constexpr double kLeastWork = 2e10;
 constexpr double kWorthwhileCost = 0.85;
 
 bool can_be_screened(const plan::Shapes& shapes) {
-  return !shapes.sparse && !shapes.by_fields() && !shapes.few_queries && shapes.dims >= screen::kFewestColumns &&
-         shapes.base_rows >= screen::kFewestRows;
+  return !shapes.all_pairs && !shapes.sparse && !shapes.by_fields() && !shapes.few_queries &&
+         shapes.dims >= screen::kFewestColumns && shapes.base_rows >= screen::kFewestRows;
 }
 
 double multiplications(const plan::Shapes& shapes) {

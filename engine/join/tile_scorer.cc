@@ -428,7 +428,7 @@ void TileScorer::drain_to_queries(const kernels::Survivors& survivors, const pla
     inserter.insert(query_row,
                     topk::make_key(larger_better_, survivors.scores[i], static_cast<std::uint32_t>(base_row)));
   }
-  candidates_ += inserter.inserted();
+  candidates_ += inserter.finish();
 }
 
 void TileScorer::drain_to_bases(const kernels::Survivors& survivors, const plan::Tile& tile,
@@ -445,7 +445,7 @@ void TileScorer::drain_to_bases(const kernels::Survivors& survivors, const plan:
     else
       inserter.insert(tile.base_begin + column, key);
   }
-  candidates_ += inserter.inserted();
+  candidates_ += inserter.finish();
 }
 
 void TileScorer::begin_column_state(const plan::Tile& tile) {

@@ -13,8 +13,11 @@ TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan:
       bounds_(budget, shapes.query_rows, initial_bound),
       locks_(shapes.query_rows),
       reservoirs_(budget, bounds_, kernel.prune_keys, 0,
-                  plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows), plan.kept,
-                  plan.reservoir_capacity) {
+                  shapes.all_pairs ? 0
+                  : plan.resident  ? shapes.query_rows
+                                   : std::min(plan.stripe_rows, shapes.query_rows),
+                  plan.kept, plan.reservoir_capacity) {
+  if (shapes.all_pairs) pairs_.emplace(folder, budget, plan.spill_bytes);
   if (!plan.resident && shapes.self_join) spill_.emplace(folder, budget, plan.spill_bytes, plan.kept, bounds_);
 }
 
@@ -31,6 +34,10 @@ void TopKState::begin_stripe(std::uint64_t begin, std::uint64_t end) {
 }
 
 void TopKState::restore(const std::vector<RunInfo>& runs, std::uint64_t rows_done) {
+  if (pairs_) {
+    pairs_->adopt(runs);
+    return;
+  }
   if (spill_) {
     spill_->adopt(runs, rows_done);
     return;

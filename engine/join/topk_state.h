@@ -1,14 +1,17 @@
 // The top-K state of a running job: a bound for every query row, and reservoirs for all of them (resident) or for the
-// running stripe alone (then what tiles find for later rows goes through a Spill).
+// running stripe alone (then what tiles find for later rows goes through a Spill). Where all pairs are wanted that are
+// good enough, the bounds say what that is and never move, and what is found goes to a PairStore.
 //
 // Threads: insert(), spill() and tighten() may be called from several threads at once; the rest while no other thread
 // is in a call.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 
+#include "engine/join/pair_store.h"
 #include "engine/join/spill.h"
 #include "engine/memory/lease.h"
 #include "engine/plan/tile_plan.h"
@@ -31,6 +34,11 @@ class TopKState {
     explicit Inserter(TopKState& state) : state_(&state) {}
     void insert(std::uint64_t row, topk::Key key) {
       if (key >= state_->bounds_.load(row)) return;
+      if (state_->pairs_) {
+        pairs_[inserted_++ % pairs_.size()] = RunEntry::of(row, key);
+        if (inserted_ % pairs_.size() == 0) state_->pairs_->add(pairs_);
+        return;
+      }
       std::mutex& mutex = state_->locks_.of(row);
       if (lock_.mutex() != &mutex) {
         if (lock_.owns_lock()) lock_.unlock();
@@ -39,12 +47,18 @@ class TopKState {
       state_->reservoirs_.insert(row, key);
       ++inserted_;
     }
-    std::uint64_t inserted() const noexcept { return inserted_; }
+    // Once all is inserted; returns how many were good enough.
+    std::uint64_t finish() {
+      if (state_->pairs_) state_->pairs_->add(std::span(pairs_).first(inserted_ % pairs_.size()));
+      return inserted_;
+    }
 
    private:
+    static constexpr std::size_t kPairsAtOnce = 256;
     TopKState* state_;
     std::unique_lock<std::mutex> lock_;
     std::uint64_t inserted_ = 0;
+    std::array<RunEntry, kPairsAtOnce> pairs_;  // that wait to be handed on
   };
 
   // Candidates for rows that are not held: the best of one tile, and the bounds that they prove.
@@ -60,6 +74,7 @@ class TopKState {
   // Takes up the candidates that an earlier process left when the rows below rows_done were done: of pairs with those.
   void restore(const std::vector<RunInfo>& runs, std::uint64_t rows_done);
 
+  PairStore* pair_store() noexcept { return pairs_ ? &*pairs_ : nullptr; }
   Spill* spill_store() noexcept { return spill_ ? &*spill_ : nullptr; }
 
  private:
@@ -69,6 +84,7 @@ class TopKState {
   topk::RowLocks locks_;
   topk::Reservoirs reservoirs_;
   std::optional<Spill> spill_;
+  std::optional<PairStore> pairs_;
 };
 
 }  // namespace simtile::join

@@ -122,7 +122,9 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }
 
 std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
-  const std::uint64_t state_rows = plan.resident ? shapes.query_rows : std::min(plan.stripe_rows, shapes.query_rows);
+  const std::uint64_t state_rows = shapes.all_pairs ? 0
+                                   : plan.resident  ? shapes.query_rows
+                                                    : std::min(plan.stripe_rows, shapes.query_rows);
   const std::uint64_t bounds =
       topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;
   std::uint64_t packing = window_bytes(shapes.query, packing_rows(shapes));

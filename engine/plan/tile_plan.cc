@@ -30,13 +30,15 @@ constexpr std::uint64_t kSmallestStripeRows = 64;
 constexpr std::uint64_t kWantedStripes = 12;
 
 void check_shapes(const Shapes& shapes) {
-  if (shapes.top_k == 0) throw Error(ErrorCode::kInvalidArgument, "top-k is 0; ask for at least one neighbour");
+  if (shapes.top_k == 0 && !shapes.all_pairs)
+    throw Error(ErrorCode::kInvalidArgument, "top-k is 0; ask for at least one neighbour");
   if (std::max(shapes.query_rows, shapes.base_rows) >= topk::kMaxRows)
     throw Error(ErrorCode::kInvalidArgument,
                 "a job takes at most 4294967294 rows on each side; split the matrix and merge the results");
 }
 
 std::uint64_t kept_neighbours(const Shapes& shapes) {
+  if (shapes.all_pairs) return 0;
   const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
   return std::max<std::uint64_t>(1, std::min(shapes.top_k, others));
 }
@@ -88,9 +90,27 @@ bool fit_stripe(const Shapes& shapes, std::uint64_t budget, std::uint64_t most, 
   return true;
 }
 
+// No state but a buffer: as much of the stripe as fits, then smaller tiles.
+bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
+  const std::uint64_t stripe = preferred_stripe_rows(shapes);
+  plan.resident = true;
+  plan.tiles_in_flight = shapes.threads + 1;
+  plan.tile_columns = preferred_columns(shapes);
+  for (const std::uint64_t spill : kSpillBytes) {
+    plan.spill_bytes = spill;
+    if (fit_stripe(shapes, budget, stripe, plan) && plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512))
+      return true;
+  }
+  for (;; plan.tile_columns -= shapes.base_width) {
+    if (fit_stripe(shapes, budget, stripe, plan)) return true;
+    if (plan.tile_columns <= shapes.base_width) return false;
+  }
+}
+
 // Candidate plans in order of preference; the first that fits is taken.
 bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   plan.kept = kept_neighbours(shapes);
+  if (shapes.all_pairs) return find_all_pairs_plan(shapes, budget, plan);
   const std::uint64_t columns = preferred_columns(shapes);
   const std::uint64_t stripe = preferred_stripe_rows(shapes);
   const std::uint64_t largest = round_up(std::min(kLargestStripeRows, shapes.query_rows), shapes.query_width);
@@ -129,9 +149,9 @@ std::uint64_t smallest_budget(const Shapes& shapes) {
   TilePlan plan;
   plan.kept = kept_neighbours(shapes);
   plan.tiles_in_flight = shapes.threads + 1;
-  plan.resident = false;
-  plan.spill_bytes = shapes.self_join ? kSpillBytes[std::size(kSpillBytes) - 1] : 0;
-  plan.reservoir_capacity = least_capacity(plan.kept);
+  plan.resident = shapes.all_pairs;
+  plan.spill_bytes = shapes.self_join || shapes.all_pairs ? kSpillBytes[std::size(kSpillBytes) - 1] : 0;
+  plan.reservoir_capacity = shapes.all_pairs ? 0 : least_capacity(plan.kept);
   plan.tile_columns = std::min<std::uint64_t>(preferred_columns(shapes), shapes.base_width);
   plan.stripe_rows = round_up(std::min(kSmallestStripeRows, shapes.query_rows), shapes.query_width);
   return planned_bytes(shapes, plan);

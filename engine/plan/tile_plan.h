@@ -60,6 +60,7 @@ struct Shapes {
   std::uint64_t dims = 0;
   bool self_join = false;
   std::uint64_t top_k = 0;
+  bool all_pairs = false;  // all that are good enough, instead of a top K: they go to disk (join/pair_store.h)
   std::uint32_t threads = 1;
   std::uint32_t query_width = 1;  // the kernel's panel widths: the screen's, where one is in use
   std::uint32_t base_width = 1;

@@ -20,6 +20,7 @@ NeighboursInfo describe(const NeighboursFile& file) {
   NeighboursInfo info;
   info.rows = file.rows();
   info.top_k = file.top_k();
+  info.entries = file.neighbour_rows().bytes / sizeof(std::uint64_t);
   info.base_rows = file.base_rows();
   info.columns = file.columns();
   info.metric = file.metric();
@@ -54,6 +55,7 @@ struct Neighbours::Generation {
                      file.base_rows());
     rows.emplace(access, file.neighbour_rows());
     scores.emplace(access, file.neighbour_scores());
+    if (file.has_all_pairs()) row_starts.emplace(access, file.row_starts());
   }
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -61,6 +63,21 @@ struct Neighbours::Generation {
   const storage::ContainerFile& container() const noexcept { return file.container(); }
   void check_intact() const {
     if (mapped) mapped->check_intact();
+  }
+
+  // Where a row's entries are, of all pairs.
+  struct Extent {
+    std::uint64_t start, count;
+  };
+  Extent extent(std::uint64_t row) const {
+    std::uint64_t ends[2];
+    row_starts->read(row * sizeof ends[0], std::as_writable_bytes(std::span(ends)));
+    if (ends[0] <= ends[1] && ends[1] <= info.entries && ends[1] - ends[0] <= info.base_rows)
+      return {ends[0], ends[1] - ends[0]};
+    check_intact();
+    throw Error(ErrorCode::kCorrupt, "'" + file.path() +
+                                         "' has row starts that go backwards or beyond the end in row " +
+                                         std::to_string(row) + "; run the join or search again");
   }
 
   void check_range(std::uint64_t first, std::uint64_t count, std::uint64_t end, const char* what) const {
@@ -73,17 +90,20 @@ struct Neighbours::Generation {
   // Unused entries end a row, and the used ones name rows of the base.
   void check_rows(std::uint64_t first_row, std::span<const std::uint64_t> found) const {
     for (std::size_t i = 0; i < found.size(); ++i) {
-      const bool after_unused = i % info.top_k != 0 && found[i - 1] == kNoRow;
-      if (found[i] == kNoRow || (found[i] < info.base_rows && !after_unused)) continue;
+      if (info.top_k == 0 && found[i] < info.base_rows) continue;
+      const bool after_unused = info.top_k != 0 && i % info.top_k != 0 && found[i - 1] == kNoRow;
+      if ((info.top_k != 0 && found[i] == kNoRow) || (found[i] < info.base_rows && !after_unused)) continue;
       check_intact();
       throw Error(ErrorCode::kCorrupt, "'" + file.path() + "' names base row " + std::to_string(found[i]) + " in row " +
-                                           std::to_string(first_row + i / info.top_k) + ", out of place or beyond " +
-                                           std::to_string(info.base_rows) + " rows; run the join or search again");
+                                           std::to_string(first_row + (info.top_k != 0 ? i / info.top_k : 0)) +
+                                           ", out of place or beyond " + std::to_string(info.base_rows) +
+                                           " rows; run the join or search again");
     }
   }
 
-  void read_rows(std::uint64_t first_row, std::span<std::uint64_t> found, std::span<float> found_scores) const {
-    const std::uint64_t first_entry = first_row * info.top_k;
+  // Entries from `first_entry` on, which is where row `first_row` begins.
+  void read_entries(std::uint64_t first_entry, std::uint64_t first_row, std::span<std::uint64_t> found,
+                    std::span<float> found_scores) const {
     rows->read(first_entry * sizeof found[0], std::as_writable_bytes(found));
     scores->read(first_entry * sizeof found_scores[0], std::as_writable_bytes(found_scores));
     check_rows(first_row, found);
@@ -95,6 +115,7 @@ struct Neighbours::Generation {
   std::optional<storage::MappedContainer> mapped;
   std::optional<storage::IdTable> query_ids, base_ids;
   std::optional<SharedSection> rows, scores;
+  std::optional<SharedSection> row_starts;  // of all pairs
 };
 
 struct Neighbours::State {
@@ -115,9 +136,12 @@ NeighboursInfo Neighbours::info() const { return state_->generations->current()-
 std::vector<Neighbour> Neighbours::neighbours(std::uint64_t row) const {
   const auto generation = state_->generations->current();
   generation->check_range(row, 1, generation->info.rows, "row");
-  std::vector<std::uint64_t> rows(generation->info.top_k);
-  std::vector<float> scores(generation->info.top_k);
-  generation->read_rows(row, rows, scores);
+  const std::uint64_t top_k = generation->info.top_k;
+  const Generation::Extent extent =
+      top_k != 0 ? Generation::Extent{row * top_k, top_k} : generation->extent(row);
+  std::vector<std::uint64_t> rows(static_cast<std::size_t>(extent.count));
+  std::vector<float> scores(rows.size());
+  generation->read_entries(extent.start, row, rows, scores);
   std::vector<Neighbour> found;
   for (std::size_t i = 0; i < rows.size() && rows[i] != kNoRow; ++i) found.push_back({rows[i], scores[i]});
   return found;
@@ -127,12 +151,16 @@ void Neighbours::read_rows(std::uint64_t first_row, std::uint64_t count, std::sp
                            std::span<float> scores) const {
   const auto generation = state_->generations->current();
   generation->check_range(first_row, count, generation->info.rows, "row");
+  if (generation->info.top_k == 0)
+    throw Error(ErrorCode::kInvalidArgument, "'" + generation->file.path() +
+                                                 "' has any number of neighbours a row, not a top K; read its rows "
+                                                 "one by one");
   const std::uint64_t entries = count * generation->info.top_k;
   if (rows.size() != entries || scores.size() != entries)
     throw Error(ErrorCode::kInvalidArgument, std::to_string(count) + " rows of '" + generation->file.path() +
                                                  "' have " + std::to_string(entries) +
                                                  " entries; give room for as many");
-  generation->read_rows(first_row, rows, scores);
+  generation->read_entries(first_row * generation->info.top_k, first_row, rows, scores);
 }
 
 std::string Neighbours::query_id(std::uint64_t row) const {

@@ -27,13 +27,14 @@ NeighboursFile NeighboursFile::open(const std::string& path) {
 }
 
 void NeighboursFile::check_fields() const {
-  if (body_.rows == 0 || body_.top_k == 0 || body_.base_rows == 0)
+  if (body_.rows == 0 || (body_.top_k == 0) != has_all_pairs() || body_.base_rows == 0)
     refuse(path(), "says it has " + std::to_string(body_.rows) + " rows of " + std::to_string(body_.top_k) +
                        " neighbours among " + std::to_string(body_.base_rows));
   if (body_.columns == 0 || (!has_fields() && body_.columns >= (std::uint64_t{1} << 32)))
     refuse(path(), "says its matrices have " + std::to_string(body_.columns) + " columns");
   if (to_string(metric()) == "unknown") refuse(path(), "has an unknown metric, " + std::to_string(body_.metric));
-  if ((body_.flags & ~(kNeighboursSelfJoin | kNeighboursMinScore | kNeighboursFields | kNeighboursRenormalized)) != 0 ||
+  if ((body_.flags & ~(kNeighboursSelfJoin | kNeighboursMinScore | kNeighboursFields | kNeighboursRenormalized |
+                       kNeighboursAllPairs)) != 0 ||
       body_.reserved != 0)
     refuse(path(), "has unknown flags, " + std::to_string(body_.flags));
   // Without its flag the field is zero, to the bit: negative zero would give one answer two files.
@@ -50,7 +51,15 @@ void NeighboursFile::check_sections() const {
   const auto times = [&](std::uint64_t a, std::uint64_t b) {
     return checked_multiply(a, b, ErrorCode::kCorrupt, "'" + path() + "' neighbours");
   };
-  const std::uint64_t entries = times(body_.rows, body_.top_k);
+  const SectionEntry* starts = container_.find_section(SectionKind::kRowStarts);
+  if ((starts != nullptr) != has_all_pairs() || (has_all_pairs() && !min_score()))
+    refuse(path(), "says it has all pairs without row starts or a least score, or has row starts for nothing");
+  std::uint64_t entries = times(body_.rows, body_.top_k);
+  if (has_all_pairs()) {
+    container_.require_section(SectionKind::kRowStarts, times(body_.rows + 1, sizeof(std::uint64_t)));
+    const SectionEntry* rows = container_.find_section(SectionKind::kNeighbourRows);
+    entries = rows != nullptr ? rows->bytes / sizeof(std::uint64_t) : 0;
+  }
   container_.require_section(SectionKind::kNeighbourRows, times(entries, sizeof(std::uint64_t)));
   container_.require_section(SectionKind::kNeighbourScores, times(entries, sizeof(float)));
   const SectionEntry* fields = container_.find_section(SectionKind::kFields);

@@ -33,6 +33,9 @@ class NeighboursFile {
     if ((body_.flags & kNeighboursMinScore) == 0) return std::nullopt;
     return body_.min_score;
   }
+  // Of a join by threshold: top_k() is 0, and row_starts() frames each row's entries.
+  bool has_all_pairs() const noexcept { return (body_.flags & kNeighboursAllPairs) != 0; }
+  const SectionEntry& row_starts() const noexcept { return *container_.find_section(SectionKind::kRowStarts); }
   bool has_fields() const noexcept { return (body_.flags & kNeighboursFields) != 0; }
   bool is_renormalized() const noexcept { return (body_.flags & kNeighboursRenormalized) != 0; }
   // Reads the section of fields; none of a file without them.

@@ -17,10 +17,12 @@ inline constexpr std::uint32_t kNeighboursSelfJoin = 1;  // flag: queries are th
 inline constexpr std::uint32_t kNeighboursMinScore = 2;  // flag: min_score holds
 inline constexpr std::uint32_t kNeighboursFields = 4;    // flag: section kFields says what the scores are sums of
 inline constexpr std::uint32_t kNeighboursRenormalized = 8;  // flag: sums were divided by the weights both rows have
+inline constexpr std::uint32_t kNeighboursAllPairs = 16;  // flag: all pairs from min_score on; top_k is 0, rows as CSR
 
 struct NeighboursBody {
-  std::uint64_t rows;   // query rows
-  std::uint64_t top_k;  // entries kept for each row; unused ones hold row 2^64-1 and score NaN
+  std::uint64_t rows;  // query rows
+  std::uint64_t
+      top_k;  // 0 with kNeighboursAllPairs; else entries kept for each row; unused ones hold row 2^64-1 and score NaN
   std::uint64_t base_rows;
   std::uint64_t columns;  // of both matrices, or of all fields together
   std::uint32_t metric;   // Metric

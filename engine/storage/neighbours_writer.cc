@@ -93,28 +93,60 @@ NeighboursWriter::NeighboursWriter(const std::string& path, const NeighboursBody
       path_(path),
       out_(path, kNeighboursMagic),
       rows_(out_.begin_section(SectionKind::kNeighbourRows)),
-      scores_(out_.begin_section_at(SectionKind::kNeighbourScores, scores_offset(body_, path))),
       row_scratch_(body_.top_k),
-      score_scratch_(body_.top_k) {}
+      score_scratch_(body_.top_k) {
+  if (writes_all_pairs()) {
+    spooled_scores_.emplace(path);
+    row_starts_.emplace(path);
+  } else {
+    scores_.emplace(out_.begin_section_at(SectionKind::kNeighbourScores, scores_offset(body_, path)));
+  }
+}
+
+void NeighboursWriter::append_pairs(std::span<const Neighbour> neighbours) {
+  const std::uint64_t start = rows_.bytes() / sizeof(std::uint64_t);
+  row_starts_->append(std::as_bytes(std::span(&start, 1)));
+  for (const Neighbour& neighbour : neighbours) {
+    rows_.append(std::as_bytes(std::span(&neighbour.row, 1)));
+    spooled_scores_->append(std::as_bytes(std::span(&neighbour.score, 1)));
+  }
+}
+
+void NeighboursWriter::end_pairs() {
+  const std::uint64_t end = rows_.bytes() / sizeof(std::uint64_t);
+  row_starts_->append(std::as_bytes(std::span(&end, 1)));
+  out_.end_section(std::move(rows_));
+  SectionWriter scores = out_.begin_section(SectionKind::kNeighbourScores);
+  spooled_scores_->copy_to(scores);
+  out_.end_section(std::move(scores));
+  SectionWriter starts = out_.begin_section(SectionKind::kRowStarts);
+  row_starts_->copy_to(starts);
+  out_.end_section(std::move(starts));
+}
 
 void NeighboursWriter::append_row(std::span<const Neighbour> neighbours) {
+  ++rows_written_;
+  if (writes_all_pairs()) return append_pairs(neighbours);
   for (std::size_t i = 0; i < row_scratch_.size(); ++i) {
     const bool used = i < neighbours.size();
     row_scratch_[i] = used ? neighbours[i].row : kNoRow;
     score_scratch_[i] = used ? neighbours[i].score : std::numeric_limits<float>::quiet_NaN();
   }
   rows_.append_values(std::span<const std::uint64_t>(row_scratch_));
-  scores_.append_values(std::span<const float>(score_scratch_));
+  scores_->append_values(std::span<const float>(score_scratch_));
 }
 
 std::uint64_t NeighboursWriter::finish() {
-  const std::uint64_t expected_bytes = body_.rows * body_.top_k * sizeof(std::uint64_t);
-  if (rows_.bytes() != expected_bytes)
-    throw Error(ErrorCode::kInvalidArgument, "'" + path_ + "' got " + std::to_string(rows_.bytes()) +
-                                                 " bytes of neighbour rows instead of " +
-                                                 std::to_string(expected_bytes) + "; append every query row once");
-  out_.end_section(std::move(rows_));
-  out_.end_section(std::move(scores_));
+  if (rows_written_ != body_.rows)
+    throw Error(ErrorCode::kInvalidArgument, "'" + path_ + "' got " + std::to_string(rows_written_) +
+                                                 " rows instead of " + std::to_string(body_.rows) +
+                                                 "; append every query row once");
+  if (writes_all_pairs()) {
+    end_pairs();
+  } else {
+    out_.end_section(std::move(rows_));
+    out_.end_section(std::move(*scores_));
+  }
   if (!fields_.empty()) {
     SectionWriter section = out_.begin_section(SectionKind::kFields);
     section.append_values(std::span<const FieldEntry>(fields_));

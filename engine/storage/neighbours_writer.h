@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,13 +30,17 @@ class NeighboursWriter {
   NeighboursWriter(const NeighboursWriter&) = delete;
   NeighboursWriter& operator=(const NeighboursWriter&) = delete;
 
-  // The next row's neighbours, best first, at most top_k; the rest is filled with kNoRow and NaN.
+  // The next row's neighbours, best first, at most top_k, the rest filled with kNoRow and NaN; or any number of them,
+  // where `body` says that all pairs are wanted.
   void append_row(std::span<const Neighbour> neighbours);
 
   // Publishes the file and returns the XXH3-64 of all of its bytes.
   std::uint64_t finish();
 
  private:
+  bool writes_all_pairs() const noexcept { return (body_.flags & kNeighboursAllPairs) != 0; }
+  void append_pairs(std::span<const Neighbour> neighbours);
+  void end_pairs();
   NeighboursBody body_;
   std::vector<FieldEntry> fields_;
   const MatrixFile* queries_;
@@ -43,7 +48,10 @@ class NeighboursWriter {
   std::string path_;
   ContainerWriter out_;
   SectionWriter rows_;
-  SectionWriter scores_;
+  std::optional<SectionWriter> scores_;  // of a top K
+  std::optional<Spool> spooled_scores_;  // of all pairs: where they begin is known at the end
+  std::optional<Spool> row_starts_;
+  std::uint64_t rows_written_ = 0;
   std::vector<std::uint64_t> row_scratch_;
   std::vector<float> score_scratch_;
 };

@@ -51,7 +51,9 @@ struct JobProgress {
 };
 
 struct JobOptions {
-  std::uint64_t top_k = 0;  // at least 1; more than there are rows gives fewer neighbours
+  // At least 1, or 0 with a min_score: then all pairs that are good enough. More than there
+  // are rows gives fewer neighbours.
+  std::uint64_t top_k = 0;
   Metric metric = Metric::kCosine;
   bool renormalize = false;        // with fields: divide by the weights that both rows have; weights above 0
   std::optional<float> min_score;  // keep pairs at least this good only (l2: at most this distance)
@@ -71,6 +73,7 @@ struct JobOptions {
 struct JobPlan {
   std::uint64_t query_rows = 0, base_rows = 0, dims = 0;
   std::uint64_t top_k = 0;
+  bool all_pairs = false;  // all that are good enough, instead of a top K; bytes_spilled and output_bytes are not known
   Metric metric = Metric::kCosine;
   bool self_join = false;
   bool sparse = false;

@@ -30,8 +30,9 @@ struct NeighboursField {
 };
 
 struct NeighboursInfo {
-  std::uint64_t rows = 0;  // query rows
-  std::uint64_t top_k = 0;
+  std::uint64_t rows = 0;     // query rows
+  std::uint64_t top_k = 0;    // 0: all pairs from min_score on, any number of neighbours a row
+  std::uint64_t entries = 0;  // neighbours of all rows; unused ones of a top K included
   std::uint64_t base_rows = 0;
   std::uint64_t columns = 0;  // of all fields together
   Metric metric = Metric::kCosine;
@@ -58,7 +59,8 @@ class Neighbours {
   // The row's neighbours, best first; fewer than top_k where there were no more.
   std::vector<Neighbour> neighbours(std::uint64_t row) const;
   std::vector<Neighbour> row(std::uint64_t row) const { return neighbours(row); }
-  // Copies `count` rows as stored: base rows and scores, count x top_k each, kNoRow and NaN where a row has fewer.
+  // Of a top K (top_k > 0): copies `count` rows as stored: base rows and scores, count x top_k each, kNoRow and NaN
+  // where a row has fewer.
   void read_rows(std::uint64_t first_row, std::uint64_t count, std::span<std::uint64_t> rows,
                  std::span<float> scores) const;
 

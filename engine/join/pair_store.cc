@@ -1,0 +1,66 @@
+#include "engine/join/pair_store.h"
+
+#include <algorithm>
+
+namespace simtile::join {
+
+PairStore::PairStore(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes) : folder_(&folder) {
+  constexpr std::uint64_t kBlockBuffers = (kFanIn + 2) * (kEntriesPerBlock * sizeof(RunEntry) + 4096);
+  memory_ = BudgetedMemory(budget, memory_bytes - kBlockBuffers);
+  buffer_ = {memory_.as<RunEntry>(), static_cast<std::size_t>(memory_.bytes() / sizeof(RunEntry))};
+}
+
+void PairStore::add(std::span<const RunEntry> entries) {
+  const std::lock_guard lock(mutex_);
+  while (!entries.empty()) {
+    const std::size_t taken = std::min(entries.size(), buffer_.size() - used_);
+    std::copy_n(entries.begin(), taken, buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
+    used_ += taken;
+    entries = entries.subspan(taken);
+    if (used_ == buffer_.size()) write_buffer();
+  }
+}
+
+// How often they have been merged is not known, and does not matter: they come before all that is written now.
+void PairStore::adopt(std::vector<RunInfo> runs) {
+  for (const RunInfo& run : runs) runs_.push_back({run, UINT32_MAX});
+}
+
+void PairStore::write_buffer() {
+  if (used_ == 0) return;
+  std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
+  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
+  for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
+  runs_.push_back({writer.finish(false), 0});
+  bytes_written_ += writer.bytes();
+  used_ = 0;
+  const auto whole_level = [&] {
+    return runs_.size() >= kFanIn && runs_[runs_.size() - kFanIn].level == runs_.back().level;
+  };
+  while (whole_level()) merge_last(kFanIn);
+}
+
+void PairStore::merge_last(std::size_t count) {
+  const std::size_t kept = runs_.size() - count;
+  std::vector<RunInfo> merged;
+  for (std::size_t i = kept; i < runs_.size(); ++i) merged.push_back(runs_[i].info);
+  const std::uint32_t level = runs_[kept].level;
+  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
+  merge_runs(folder_->path(), merged, folder_->scope(), 0, [&](const RunEntry& entry) { writer.append(entry); });
+  // The old runs stay on disk until a checkpoint no longer names them.
+  runs_.resize(kept);
+  runs_.push_back({writer.finish(false), level == UINT32_MAX ? level : level + 1});
+  bytes_written_ += writer.bytes();
+}
+
+std::vector<RunInfo> PairStore::flush_durably() {
+  write_buffer();
+  std::vector<RunInfo> runs;
+  for (const Run& run : runs_) {
+    os::File::open_for_reading(run_path(folder_->path(), run.info.serial)).sync();
+    runs.push_back(run.info);
+  }
+  return runs;
+}
+
+}  // namespace simtile::join
