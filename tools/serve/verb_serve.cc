@@ -84,9 +84,10 @@ void add_where(CLI::App& app, Arguments* arguments) {
 }
 
 void add_memory(CLI::App& app, ServeOptions& options) {
-  add_parsed(app, "--open", "MODE", "Checksums: fast, verify-on-touch (default) or full (before the first answer)",
+  add_parsed(app, "--open", "fast|verify-on-touch|full",
+             "Checksums: fast, verify-on-touch (default) or full (before the first answer)",
              [&options](const std::string& word) { options.open.mode = parse_open_mode(word); });
-  add_parsed(app, "--warm", "WHAT", "Bring in before the first answer: none (default), header or full",
+  add_parsed(app, "--warm", "none|header|full", "Bring in before the first answer: none (default), header or full",
              [&options](const std::string& word) { options.open.warm = parse_warm(word); });
   add_size(app, "--warm-rate", &options.open.warm_bytes_per_second,
            "Bytes a second for --warm full (default: no limit)");
@@ -139,7 +140,7 @@ Action declare_serve(CLI::App& app) {
   add_count(app, "--watch-ms", &options.watch_ms, 0,
             "Look so often for replaced files; 0: on SIGHUP alone (default: 1000)");
   add_count(app, "--drain-ms", &options.drain_ms, 0, "Longest wait for answers under way at SIGTERM (default: 30000)");
-  add_parsed(app, "--log", "STYLE", "text (default) or json", [&options](const std::string& word) {
+  add_parsed(app, "--log", "text|json", "text (default) or json", [&options](const std::string& word) {
     if (word != "text" && word != "json")
       throw Error(ErrorCode::kInvalidArgument, "'" + word + "' is neither text nor json");
     options.json_logs = word == "json";
