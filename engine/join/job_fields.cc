@@ -64,8 +64,11 @@ void check_ids(const MatrixFile& a, const MatrixFile& b) {
   if (a.id_kind() == b.id_kind() && hold_the_same(a, b, SectionKind::kIds) &&
       hold_the_same(a, b, SectionKind::kIdOffsets))
     return;
-  const storage::IdTable ids_a(a.container(), a.id_kind(), storage::kRowIds, a.rows());
-  const storage::IdTable ids_b(b.container(), b.id_kind(), storage::kRowIds, b.rows());
+  const auto ids_of = [](const MatrixFile& matrix) {
+    return storage::IdTable({&matrix.container(), nullptr, true}, matrix.id_kind(), storage::kRowIds, matrix.rows());
+  };
+  const storage::IdTable ids_a = ids_of(a);
+  const storage::IdTable ids_b = ids_of(b);
   for (std::uint64_t row = 0; row < a.rows(); ++row) {
     const std::string id_a = ids_a.id(row);
     const std::string id_b = ids_b.id(row);
