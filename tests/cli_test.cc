@@ -246,6 +246,48 @@ TEST_F(Cli, JoinWritesNeighboursAndAReport) {
   EXPECT_THAT(report["output_xxh3"].get<std::string>(), ContainsRegex("^[0-9a-f]{16}$"));
 }
 
+TEST_F(Cli, ShardsAndMergeMakeTheFileOfOneJoin) {
+  join();
+  const std::string out = folder_ / "shared.knn";
+  const std::vector<std::string> merge = {"merge", "join", a_, "-k", "4", "-o", out};
+  const auto shard = [&](const std::string& which) {
+    return run_tool({"join", a_, "-k", "4", "-o", out, "--shard", which, "--report", folder_ / "r.json"});
+  };
+  for (const char* wrong : {"0/2", "3/2", "1", "1/", "/2", "1/2/3", "a/b", "1/257", "-1/2"})
+    expect_failure(shard(wrong), 2, "shard");
+  expect_failure(run_tool(merge), 1, "there are no shards");
+  EXPECT_THAT(expect_success(shard("2/2")).err, HasSubstr("shard 2/2 in"));
+  EXPECT_EQ(json::parse(tests::read_bytes(folder_ / "r.json"))["shard"], "2/2");
+  expect_failure(run_tool(merge), 1, "1 of 2 missing");
+  EXPECT_THAT(expect_success(shard("2/2")).err, HasSubstr("was done before"));
+  expect_success(run_tool({"report", folder_ / "r.json", "-o", folder_ / "r.html"}));
+  expect_success(shard("1/2"));
+  expect_failure(run_tool({"merge", a_, "-k", "5", "-o", out}), 2, "another job");
+  EXPECT_FALSE(std::filesystem::exists(out));
+  EXPECT_THAT(expect_success(run_tool(merge)).err, HasSubstr("of 2 shards"));
+  EXPECT_EQ(tests::read_bytes(out), tests::read_bytes(knn_));
+  EXPECT_FALSE(std::filesystem::exists(out + ".work"));
+  EXPECT_THAT(expect_success(run_tool(merge)).err, HasSubstr("is the answer already"));
+}
+
+TEST_F(Cli, MergeTakesFieldsAndRefusesJoinsByThreshold) {
+  const std::string out = folder_ / "shared.knn";
+  const auto job = [&](const std::string& verb, const std::string& to, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {verb, "--field", "x=" + a_ + ":0.5", "--field", "y=" + a_ + ":2", "-k", "4",
+                                      "-o", to};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_tool(words);
+  };
+  expect_success(job("join", knn_, {}));
+  expect_success(job("join", out, {"--shard", "1/2"}));
+  expect_success(job("join", out, {"--shard", "2/2"}));
+  expect_success(job("merge", out, {}));
+  EXPECT_EQ(tests::read_bytes(out), tests::read_bytes(knn_));
+  expect_failure(run_tool({"merge", "-o", out}), 2, "simtile merge --help");
+  expect_failure(run_tool({"join", a_, "--min-score", "0.5", "-o", out, "--shard", "1/2"}), 2, "--top-k");
+  expect_failure(run_tool({"merge", a_, "--min-score", "0.5", "-o", out}), 2, "--top-k");
+}
+
 TEST_F(Cli, SearchKeepsWhatIsGoodEnough) {
   expect_success(run_tool({"search", b_, a_, "--metric", "l2", "--min-score", "0", "-o", knn_, "--progress", "none"}));
   const Neighbours neighbours(knn_);

@@ -14,6 +14,7 @@ constexpr Verb kVerbs[] = {
     {"plan", "Say what a join or search would do and need; do no work", declare_plan},
     {"join", "Find every row's most similar rows in the same matrix", declare_join},
     {"search", "Find every query row's most similar rows in another matrix", declare_search},
+    {"merge", "Put the shards of a join or search together to its neighbours file", declare_merge},
     {"neighbors", "Show one row's neighbours from a neighbours file (.knn)", declare_neighbors},
     {"export", "Write a neighbours file as csv, ndjson, npy or ivecs", declare_export},
     {"report", "Draw how a job went: one HTML page from its report", declare_report},

@@ -1,6 +1,7 @@
 #include "tools/job_arguments.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -37,6 +38,18 @@ JobField parse_field(const std::string& text) {
   field.weight = parse_score(tail);
   field.base_path = rest.substr(0, colon);
   return field;
+}
+
+Shard parse_shard(const std::string& text) {
+  Shard shard{0, 0};
+  const char* const end = text.data() + text.size();
+  const auto number = std::from_chars(text.data(), end, shard.number);
+  const bool has_count = number.ec == std::errc{} && number.ptr != end && *number.ptr == '/';
+  const auto count = std::from_chars(has_count ? number.ptr + 1 : end, end, shard.count);
+  if (!has_count || count.ec != std::errc{} || count.ptr != end || shard.number == 0 || shard.number > shard.count)
+    throw Error(ErrorCode::kInvalidArgument,
+                "'" + text + "' names no shard; write 1/3, 2/3 and 3/3 for the three shards of a job");
+  return shard;
 }
 
 }  // namespace
@@ -80,7 +93,31 @@ std::vector<std::string> input_paths(const JobInput& input) {
   return paths;
 }
 
-void add_job_options(CLI::App& app, JobArguments* arguments) {
+void add_job_words(CLI::App& app, std::vector<std::string>* words) {
+  app.add_option("what", *words, "'join' and one matrix file, or 'search' and two; the word may be left out")
+      ->expected(0, 3)
+      ->type_name("[join|search] BASE [QUERIES]");
+}
+
+JobInput input_of(std::vector<std::string> words, const JobArguments& arguments, const std::string& verb) {
+  const bool by_fields = !arguments.fields.empty();
+  const bool is_job = !words.empty() && (words[0] == "join" || words[0] == "search") && (words.size() > 1 || by_fields);
+  const std::string job = is_job ? words[0] : "";
+  if (is_job) words.erase(words.begin());
+  if (by_fields && words.empty() && (job.empty() || (job == "join") == arguments.query_fields.empty()))
+    return job_input(arguments);
+  if (by_fields || words.empty())
+    throw Error(ErrorCode::kInvalidArgument,
+                "give matrix files, or --field for each field and in a search --query-field; see 'simtile " + verb +
+                    " --help'");
+  const std::size_t wanted = job == "join" ? 1 : job == "search" ? 2 : words.size();
+  if (words.size() != wanted || words.size() > 2)
+    throw Error(ErrorCode::kInvalidArgument,
+                "give 'join' and one matrix file, or 'search' and two; see 'simtile " + verb + " --help'");
+  return {words[0], words.size() == 2 ? words[1] : ""};
+}
+
+void add_answer_options(CLI::App& app, JobArguments* arguments) {
   JobOptions& options = arguments->options;
   add_count(app, "-k,--top-k", &options.top_k, 1,
             "Neighbours to keep for each row (default: 10; with --min-score, all that are good enough)");
@@ -92,6 +129,15 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
   add_parsed(app, "--min-score", "S",
              "Keep only pairs at least this good; for l2, at most this distance. Without --top-k, all of those",
              [&options](const std::string& text) { options.min_score = parse_score(text); });
+  app.add_option("--work-dir", options.work_dir,
+                 "Folder for what is spilled and for the journal (default: the output's name and .work)")
+      ->type_name("DIR");
+  add_progress(app, &arguments->progress);
+}
+
+void add_job_options(CLI::App& app, JobArguments* arguments) {
+  JobOptions& options = arguments->options;
+  add_answer_options(app, arguments);
   add_parsed(app, "--isa", "auto|scalar|avx2|avx512",
              "Instruction set of the kernels: auto, scalar, avx2 or avx512 (default: auto, the widest there is); it "
              "never changes the answer",
@@ -101,14 +147,13 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
       "Look at cheap upper bounds first and score only the pairs that they leave: auto, on or off (default: auto, "
       "where a sample says that it pays); it never changes the answer",
       [&options](const std::string& word) { options.screen = parse_screen_use(word); });
-  app.add_option("--work-dir", options.work_dir,
-                 "Folder for what is spilled and for the journal (default: the output's name and .work)")
-      ->type_name("DIR");
   app.add_option("--report", arguments->report_path, "Write a job report in JSON to this file")->type_name("FILE");
-  add_progress(app, &arguments->progress);
   app.add_flag("--fresh", options.fresh, "Forget what an interrupted run of this job left, and start over");
   add_number(app, "--checkpoint-seconds", &options.checkpoint_seconds, 0.0,
              "Least time between checkpoints in seconds; they fall at the ends of stripes (default: 2)");
+  add_parsed(app, "--shard", "I/N",
+             "Do the I-th of N equal shares of the job alone, I from 1; 'simtile merge' puts them together",
+             [&options](const std::string& text) { options.shard = parse_shard(text); });
 }
 
 JobOptions job_options(const JobArguments& arguments) {

@@ -1,4 +1,4 @@
-// The options that join, search and plan share.
+// The options that join, search, plan and merge share.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,10 +22,20 @@ struct JobArguments {
   JobOptions options;
 };
 
+// What defines the answer, where it goes, and what may be used to get it.
+void add_answer_options(CLI::App& app, JobArguments* arguments);
+// These, and how the work is done.
 void add_job_options(CLI::App& app, JobArguments* arguments);
 
 // --query-field too, where the verb can be a search.
 void add_field_options(CLI::App& app, JobArguments* arguments, bool with_queries);
+
+// For verbs that take the arguments of a join or a search: the words `[join|search] BASE [QUERIES]`, which may be left
+// out where there are fields.
+void add_job_words(CLI::App& app, std::vector<std::string>* words);
+// The verb may be left out: one matrix, or fields without queries, is a join, two or fields with queries are a search.
+// `verb`: who asks, for the error.
+JobInput input_of(std::vector<std::string> words, const JobArguments& arguments, const std::string& verb);
 
 // The options with the resources filled in.
 JobOptions job_options(const JobArguments& arguments);

@@ -56,6 +56,10 @@ std::string pretty(const nlohmann::ordered_json& object) {
 
 }  // namespace
 
+std::string shard_text(const std::optional<Shard>& shard) {
+  return shard ? fmt::format("{}/{}", shard->number, shard->count) : "1/1";
+}
+
 std::string report_json(const std::string& command, const JobReport& report) {
   const JobPlan& plan = report.plan;
   nlohmann::ordered_json json{
@@ -99,6 +103,7 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"bytes_read", report.bytes_read},
       {"input_bytes", report.input_bytes},
       {"bytes_spilled", report.bytes_spilled},
+      {"shard", shard_text(plan.shard)},
       {"stripe_rows", plan.stripe_rows},
       {"tile_columns", plan.tile_columns},
       {"stripes_total", plan.stripes_total},

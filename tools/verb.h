@@ -24,6 +24,7 @@ Action declare_screen(CLI::App& app);
 Action declare_plan(CLI::App& app);
 Action declare_join(CLI::App& app);
 Action declare_search(CLI::App& app);
+Action declare_merge(CLI::App& app);
 Action declare_neighbors(CLI::App& app);
 Action declare_export(CLI::App& app);
 Action declare_report(CLI::App& app);

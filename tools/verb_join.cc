@@ -15,6 +15,13 @@ namespace simtile::tools {
 namespace {
 
 std::string summary(const JobReport& report, const std::string& output_path) {
+  if (report.shard_was_done)
+    return fmt::format("shard {} was done before; merge when all shards are\n", shard_text(report.plan.shard));
+  if (report.plan.shard)
+    return fmt::format("shard {} in {:.2f} s, {:.1f} GFLOP/s, peak {} of {}; merge when all shards are done\n",
+                       shard_text(report.plan.shard), report.seconds,
+                       report.seconds > 0.0 ? report.flops / report.seconds / 1e9 : 0.0,
+                       format_byte_size(report.peak_rss_bytes), format_byte_size(report.plan.budget_bytes));
   return fmt::format("{} rows in {:.2f} s, {:.1f} GFLOP/s, peak {} of {} -> {}\n", report.plan.query_rows,
                      report.seconds, report.seconds > 0.0 ? report.flops / report.seconds / 1e9 : 0.0,
                      format_byte_size(report.peak_rss_bytes), format_byte_size(report.plan.budget_bytes), output_path);

@@ -7,6 +7,7 @@
 #include "tools/describe.h"
 #include "tools/job_arguments.h"
 #include "tools/output.h"
+#include "tools/report.h"
 #include "tools/verb.h"
 
 namespace simtile::tools {
@@ -19,26 +20,6 @@ struct Arguments {
   bool json = false;
   JobArguments job;
 };
-
-// The verb may be left out: one matrix, or fields without queries, is a join, two or fields with queries are a search.
-JobInput input_of(std::vector<std::string> words, const JobArguments& arguments) {
-  const bool by_fields = !arguments.fields.empty();
-  const bool is_verb =
-      !words.empty() && (words[0] == "join" || words[0] == "search") && (words.size() > 1 || by_fields);
-  const std::string verb = is_verb ? words[0] : "";
-  if (is_verb) words.erase(words.begin());
-  if (by_fields && words.empty() && (verb.empty() || (verb == "join") == arguments.query_fields.empty()))
-    return job_input(arguments);
-  if (by_fields || words.empty())
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "give matrix files, or --field for each field and in a search --query-field; see 'simtile plan --help'");
-  const std::size_t wanted = verb == "join" ? 1 : verb == "search" ? 2 : words.size();
-  if (words.size() != wanted || words.size() > 2)
-    throw Error(ErrorCode::kInvalidArgument,
-                "give 'join' and one matrix file, or 'search' and two; see 'simtile plan --help'");
-  return {words[0], words.size() == 2 ? words[1] : ""};
-}
 
 Fact number(const std::string& key, double value, const std::string& text) { return {key, value, text}; }
 Fact share(const std::string& key, double value) { return number(key, value, fmt::format("{:.3g}%", 100.0 * value)); }
@@ -61,6 +42,7 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           size("budget_bytes", plan.budget_bytes),
           size("smallest_budget_bytes", plan.smallest_budget_bytes),
           size("planned_peak_bytes", plan.planned_peak_bytes),
+          fact("shard", shard_text(plan.shard)),
           fact("stripe_rows", plan.stripe_rows),
           fact("tile_columns", plan.tile_columns),
           fact("stripes_total", plan.stripes_total),
@@ -89,14 +71,12 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
 
 Action declare_plan(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("what", arguments->words, "'join' and one matrix file, or 'search' and two; the word may be left out")
-      ->expected(0, 3)
-      ->type_name("[join|search] BASE [QUERIES]");
+  add_job_words(app, &arguments->words);
   add_field_options(app, &arguments->job, true);
   add_job_options(app, &arguments->job);
   app.add_flag("--json", arguments->json, "Print one JSON object");
   return [arguments] {
-    const JobPlan plan = plan_job(input_of(arguments->words, arguments->job), job_options(arguments->job));
+    const JobPlan plan = plan_job(input_of(arguments->words, arguments->job, "plan"), job_options(arguments->job));
     const std::vector<Fact> facts = describe_plan(plan, calibrate_flops_per_second(plan, kCalibrationSeconds));
     print(arguments->json ? to_json(facts) : to_table(facts));
   };

@@ -7,9 +7,10 @@ namespace simtile::join {
 
 AnswerWriter::AnswerWriter(const std::string& path, PreparedJob& job, const JobOptions& options)
     : larger_better_(topk::larger_is_better(options.metric)),
+      kept_(static_cast<std::size_t>(job.plan.kept)),
       writer_(path, job.neighbours_body(options), matrix_with_ids(*job.query_side()),
               job.shapes.self_join ? nullptr : &matrix_with_ids(*job.base), job.field_entries()) {
-  neighbours_.reserve(job.shapes.all_pairs ? job.shapes.base_rows : job.plan.kept);
+  neighbours_.reserve(job.shapes.all_pairs ? job.shapes.base_rows : kept_);
 }
 
 void AnswerWriter::end_row() {
@@ -44,7 +45,12 @@ void AnswerWriter::append_finished(const WorkFolder& folder, const Checkpoint& d
       }
       take(reader.entry().key());
     }
-  while (rows_ < done.rows_done) end_row();
+  end_rows(done.rows_done);
+}
+
+void AnswerWriter::append(const RunEntry& entry) {
+  end_rows(entry.row);
+  if (neighbours_.size() < kept_) take(entry.key());
 }
 
 void AnswerWriter::append_rows(TopKState& state, std::uint64_t end) {

@@ -26,6 +26,12 @@ class AnswerWriter {
   void append_rows(TopKState& state, std::uint64_t end);
   // All rows, where all pairs are wanted; stops when *stop is set.
   void append_pairs(PairStore& pairs, std::uint64_t rows, const std::atomic<bool>* stop);
+  // One entry of a sequence that is sorted by row and key; those beyond the K best of a row are left out.
+  void append(const RunEntry& entry);
+  // All entries of the rows below `end` have been appended.
+  void end_rows(std::uint64_t end) {
+    while (rows_ < end) end_row();
+  }
   // Publishes the file and returns the XXH3-64 of its bytes.
   std::uint64_t finish() { return writer_.finish(); }
 
@@ -34,6 +40,7 @@ class AnswerWriter {
   void end_row();
 
   bool larger_better_;
+  std::size_t kept_;
   std::uint64_t rows_ = 0;  // appended so far
   std::vector<Neighbour> neighbours_;
   storage::NeighboursWriter writer_;

@@ -2,7 +2,7 @@
 //
 //   prepare()   opens the matrices and plans
 //   Run         owns the running job: state, pipeline, checkpoints
-//   AnswerWriter  appends rows to the neighbours file as they become final
+//   AnswerWriter  appends rows to the neighbours file as they become final; a shard has none, and puts all by instead
 #include "simtile/job.h"
 
 #include <algorithm>
@@ -19,6 +19,7 @@
 #include "engine/join/screen_setup.h"
 #include "engine/join/seed_bounds.h"
 #include "engine/join/series_recorder.h"
+#include "engine/join/shard_folder.h"
 #include "engine/join/topk_state.h"
 #include "engine/memory/process_memory.h"
 #include "simtile/error.h"
@@ -53,12 +54,17 @@ class Run {
   JobReport finish();
 
  private:
+  bool was_finished();
+  void prepare();
   void restore();
   void compute();
   template <typename Write>
   void writing(Write write);
+  void sort_held_rows();
   void write_finished_rows();
+  void sync_finished(const Checkpoint& checkpoint);
   void checkpoint();
+  void finish_shard();
   void write_pairs();
   void put_by_quietly();
   void report_progress();
@@ -68,13 +74,15 @@ class Run {
 
   PreparedJob& prepared_;
   const JobOptions& options_;
+  const std::string& output_path_;
   Clock::time_point start_ = Clock::now();
   PageBudget budget_;
   RssSampler sampler_;
   WorkFolder folder_;
   double seconds_screen_ = 0.0;
   std::optional<TopKState> state_;
-  std::optional<AnswerWriter> answer_;
+  std::optional<AnswerWriter> answer_;  // unless this is a shard
+  std::optional<Checkpoint> earlier_;   // what an earlier process left
   bool writing_failed_ = false;
   Checkpoint done_;                 // what is on disk; rows_done of it are final
   std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
@@ -86,37 +94,48 @@ class Run {
   std::uint64_t bytes_written_ = 0;
 };
 
-std::string work_path(const JobOptions& options, const std::string& output_path) {
-  return options.work_dir.empty() ? output_path + ".work" : options.work_dir;
+std::string folder_path(const JobOptions& options, const std::string& output_path) {
+  const std::string path = work_path(options, output_path);
+  return options.shard ? make_shard_path(path, *options.shard) : path;
+}
+
+RunScope run_scope(const PreparedJob& prepared, const JobOptions& options) {
+  if (options.shard) return shard_scope(prepared.identity(), prepared.shapes, *options.shard);
+  return {prepared.identity(), prepared.shapes.query_rows, prepared.shapes.base_rows};
 }
 
 Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& output_path)
     : prepared_(prepared),
       options_(options),
+      output_path_(output_path),
       budget_(prepared.budget_bytes),
-      folder_(work_path(options, output_path),
-              {prepared.identity(), prepared.shapes.query_rows, prepared.shapes.base_rows}) {
-  prepared.open_rows(budget_, options.metric);
-  ScreenSetup screen(prepared, options, budget_);
+      folder_(folder_path(options, output_path), run_scope(prepared, options)) {
+  done_.rows_done = rows_resumed_ = prepared.shapes.query_begin();
+  if (!options.fresh) earlier_ = folder_.load();
+}
+
+bool Run::was_finished() { return options_.shard && earlier_ && is_finished(*earlier_, prepared_.shapes); }
+
+void Run::prepare() {
+  prepared_.open_rows(budget_, options_.metric);
+  ScreenSetup screen(prepared_, options_, budget_);
   if (screen.decide()) screen.make_files(folder_.path());
   seconds_screen_ = seconds_since(start_);
-  state_.emplace(budget_, prepared.shapes, prepared.plan,
-                 topk::bound_of_min_score(topk::larger_is_better(options.metric), options.min_score), *prepared.kernel,
-                 folder_);
-  answer_.emplace(output_path, prepared, options);
+  state_.emplace(budget_, prepared_.shapes, prepared_.plan,
+                 topk::bound_of_min_score(topk::larger_is_better(options_.metric), options_.min_score),
+                 *prepared_.kernel, folder_);
+  if (!options_.shard) answer_.emplace(output_path_, prepared_, options_);
 }
 
 // Takes up what an earlier process left, or clears the folder.
 void Run::restore() {
-  std::optional<Checkpoint> earlier;
-  if (!options_.fresh) earlier = folder_.load();
-  if (!earlier || earlier->rows_done > prepared_.shapes.query_rows) {
+  if (!earlier_ || earlier_->rows_done > prepared_.shapes.query_end()) {
     folder_.clear();
     return;
   }
-  done_ = std::move(*earlier);
+  done_ = std::move(*earlier_);
   rows_resumed_ = done_.rows_done;
-  if (state_->pair_store() == nullptr) answer_->append_finished(folder_, done_, options_.stop);
+  if (answer_ && state_->pair_store() == nullptr) answer_->append_finished(folder_, done_, options_.stop);
   state_->restore(done_.candidates, done_.rows_done);
 }
 
@@ -140,7 +159,9 @@ void Run::compute() {
                       if (sampler_.sample()) series_->add_sample(sample_of_now());
                       report_progress();
                     },
-                    [this](std::uint64_t end) { writing([&] { answer_->append_rows(*state_, end); }); }};
+                    [this](std::uint64_t end) {
+                      if (answer_) writing([&] { answer_->append_rows(*state_, end); });
+                    }};
   pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, *state_, done_.rows_done);
   const auto checkpoint_due = [this] {
     if (options_.checkpoint_seconds <= 0.0) return true;
@@ -151,14 +172,15 @@ void Run::compute() {
     pipeline_->run_segment(checkpoint_due);
     if (pipeline_->stopped()) {
       writing([&] { checkpoint(); });
-      throw Error(ErrorCode::kInterrupted, "interrupted after " + std::to_string(done_.rows_done) + " of " +
-                                               std::to_string(prepared_.shapes.query_rows) +
-                                               " rows were put by; run the same command again to go on from there");
+      throw Error(ErrorCode::kInterrupted,
+                  "interrupted after " + std::to_string(done_.rows_done - prepared_.shapes.query_begin()) + " of " +
+                      std::to_string(prepared_.shapes.query_end() - prepared_.shapes.query_begin()) +
+                      " rows were put by; run the same command again to go on from there");
     }
     writing([&] {
       if (!state_->is_resident()) {
         write_finished_rows();
-        answer_->append_rows(*state_, pipeline_->rows_done());
+        if (answer_) answer_->append_rows(*state_, pipeline_->rows_done());
       }
       if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
     });
@@ -188,6 +210,18 @@ void Run::write_finished_rows() {
   bytes_written_ += writer.bytes();
 }
 
+void Run::sort_held_rows() {
+  const std::uint64_t begin = std::max(done_.rows_done, state_->held_begin());
+  if (begin >= state_->held_end()) return;
+  parallel_for_each(prepared_.shapes.threads, begin, state_->held_end(), kRowsSortedByOneTask,
+                    [&](std::uint64_t row) { state_->sorted(row); });
+}
+
+void Run::sync_finished(const Checkpoint& checkpoint) {
+  for (; finished_synced_ < checkpoint.finished.size(); ++finished_synced_)
+    os::File::open_for_reading(run_path(folder_.path(), checkpoint.finished[finished_synced_].serial)).sync();
+}
+
 // Puts by all that is known of rows that are not final. When a job is stopped in the middle of a stripe, that includes
 // pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job goes on.
 void Run::checkpoint() {
@@ -196,8 +230,7 @@ void Run::checkpoint() {
     done_.rows_done = pipeline_->rows_done();
     done_.candidates = pairs->flush_durably();
   } else {
-    parallel_for_each(prepared_.shapes.threads, std::max(done_.rows_done, state_->held_begin()), state_->held_end(),
-                      kRowsSortedByOneTask, [&](std::uint64_t row) { state_->sorted(row); });
+    sort_held_rows();
     write_finished_rows();
   }
   if (prepared_.shapes.self_join && !prepared_.shapes.all_pairs) {
@@ -211,8 +244,7 @@ void Run::checkpoint() {
     spill->flush_durably();
     done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
   }
-  for (; finished_synced_ < done_.finished.size(); ++finished_synced_)
-    os::File::open_for_reading(run_path(folder_.path(), done_.finished[finished_synced_].serial)).sync();
+  sync_finished(done_);
   folder_.publish(done_);
   last_checkpoint_ = Clock::now();
   checkpoint_cost_seconds_ = seconds_since(start);
@@ -224,6 +256,26 @@ void Run::write_pairs() {
   if (pairs == nullptr) return;
   checkpoint();
   answer_->append_pairs(*pairs, prepared_.shapes.query_rows, options_.stop);
+}
+
+// Behind the rows that are final, as far as this shard goes, come the rows that only other shards go on with.
+void Run::finish_shard() {
+  sort_held_rows();
+  write_finished_rows();
+  Checkpoint all = done_;
+  all.candidates.clear();
+  if (Spill* spill = state_->spill_store()) {
+    all.finished.push_back(spill->finish());
+  } else if (prepared_.shapes.self_join) {
+    RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
+    for (std::uint64_t row = done_.rows_done; row < state_->held_end(); ++row)
+      for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
+    all.finished.push_back(writer.finish(true));
+    bytes_written_ += writer.bytes();
+  }
+  all.rows_done = prepared_.shapes.found_end();
+  sync_finished(all);
+  folder_.publish(all);
 }
 
 // A full disk must not cost the work: what is done is put by, in the space that the unfinished answer gives back. Not
@@ -239,8 +291,9 @@ void Run::put_by_quietly() {
 
 double Run::share_done(std::uint64_t rows) const {
   const plan::Shapes& shapes = prepared_.shapes;
-  const auto total = static_cast<double>(plan::pairs_of_rows(shapes, 0, shapes.query_rows));
-  return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, 0, rows)) / total : 1.0;
+  const std::uint64_t begin = shapes.query_begin();
+  const auto total = static_cast<double>(plan::pairs_of_rows(shapes, begin, shapes.query_end()));
+  return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, begin, rows)) / total : 1.0;
 }
 
 std::uint64_t Run::bytes_read() const {
@@ -257,26 +310,42 @@ RunSeries::Sample Run::sample_of_now() const {
 
 void Run::report_progress() {
   if (!options_.progress) return;
-  const std::uint64_t rows = pipeline_->rows_done();
-  options_.progress(
-      {rows, prepared_.shapes.query_rows, seconds_since(start_), share_done(rows), share_done(rows_resumed_)});
+  const plan::Shapes& shapes = prepared_.shapes;
+  const std::uint64_t row = pipeline_->rows_done();
+  options_.progress({row - shapes.query_begin(), shapes.query_end() - shapes.query_begin(), seconds_since(start_),
+                     share_done(row), share_done(rows_resumed_)});
 }
 
 JobReport Run::finish() {
-  restore();
   JobReport report;
+  if (was_finished()) {
+    report.shard_was_done = true;
+    report.plan = prepared_.describe(options_);
+    report.tiles_resumed = report.plan.tiles_total;
+    report.peak_rss_bytes = read_process_memory().peak_rss_bytes;
+    report.seconds = seconds_since(start_);
+    report.series =
+        SeriesRecorder(prepared_.shapes, prepared_.plan).finish({.seconds = report.seconds, .fraction_done = 1.0});
+    return report;
+  }
+  prepare();
+  restore();
   Clock::time_point merge_start;
   try {
     compute();
     merge_start = Clock::now();
-    writing([&] { write_pairs(); });
-    writing([&] { report.output_xxh3 = answer_->finish(); });
+    if (answer_) {
+      writing([&] { write_pairs(); });
+      writing([&] { report.output_xxh3 = answer_->finish(); });
+    } else {
+      writing([&] { finish_shard(); });
+    }
   } catch (const Error&) {
     answer_.reset();
     put_by_quietly();
     throw;
   }
-  folder_.remove();
+  if (answer_) folder_.remove();
   const PipelineStatistics statistics = pipeline_->statistics();
   report.seconds_merge = seconds_since(merge_start);
   report.plan = prepared_.describe(options_);
@@ -310,37 +379,17 @@ JobReport Run::finish() {
 }  // namespace
 }  // namespace join
 
-JobPlan plan_job(const JobInput& input, const JobOptions& options) {
-  join::PreparedJob prepared(input, options);
-  PageBudget budget(prepared.budget_bytes);
-  prepared.open_rows(budget, options.metric);
-  join::ScreenSetup screen(prepared, options, budget);
-  const bool screened = screen.decide();
-  JobPlan plan = prepared.describe(options);
-  if (screened) {
-    const screen::Prediction& foretold = screen.prediction();
-    plan.screen_left_first = foretold.share_left_first;
-    plan.screen_left_next = foretold.share_left_next;
-    plan.screen_cost = foretold.cost;
-  }
-  return plan;
-}
-
-JobPlan plan_job_at_least(const JobInput& input, JobOptions options) {
-  try {
-    return plan_job(input, options);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kBudgetTooSmall) throw;
-  }
-  options.budget_bytes = join::smallest_budget_bytes(input, options);
-  return plan_job(input, options);
-}
-
 JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options) {
   if (os::is_directory(output_path))
     throw Error(ErrorCode::kInvalidArgument, "the output '" + output_path + "' is a folder; name a file");
   join::PreparedJob prepared(input, options);
-  return join::Run(prepared, options, output_path).finish();
+  try {
+    return join::Run(prepared, options, output_path).finish();
+  } catch (...) {
+    // A shard that leaves nothing to go on from leaves no folder either, unless other shards' are in it.
+    if (options.shard) os::remove_empty_directory(join::work_path(options, output_path));
+    throw;
+  }
 }
 
 }  // namespace simtile

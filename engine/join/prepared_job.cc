@@ -5,10 +5,12 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "engine/base/checked.h"
 #include "engine/join/job_fields.h"
 #include "engine/memory/process_memory.h"
+#include "engine/plan/shard.h"
 #include "simtile/error.h"
 
 namespace simtile::join {
@@ -30,6 +32,14 @@ void check_options(const JobOptions& options) {
   if (options.top_k > kMostNeighbours)
     throw Error(ErrorCode::kInvalidArgument, "top-k " + std::to_string(options.top_k) + " is more than " +
                                                  std::to_string(kMostNeighbours) + "; ask for fewer neighbours");
+  if (options.shard && (options.shard->number == 0 || options.shard->number > options.shard->count ||
+                        options.shard->count > kMostShards))
+    throw Error(ErrorCode::kInvalidArgument, "there is no shard " + std::to_string(options.shard->number) + " of " +
+                                                 std::to_string(options.shard->count) +
+                                                 "; shards are numbered from 1, and there are at most 256");
+  if (options.shard && wants_all_pairs(options))
+    throw Error(ErrorCode::kInvalidArgument,
+                "all pairs above a minimum score are not found by shards; give --top-k as well, or run the job whole");
   if (options.threads > 1024)
     throw Error(ErrorCode::kInvalidArgument, std::to_string(options.threads) + " threads are more than 1024");
 }
@@ -97,7 +107,7 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   shapes.dims = base.matrix.columns();
   shapes.self_join = queries == nullptr;
   shapes.top_k = options.top_k;
-  shapes.all_pairs = options.top_k == 0 && options.min_score.has_value();
+  shapes.all_pairs = wants_all_pairs(options);
   shapes.threads = options.threads != 0 ? options.threads : available_processors();
   shapes.sparse = base.matrix.is_sparse();
   const bool by_fields = goes_by_fields(fields, base.matrix, options);
@@ -112,6 +122,7 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   shapes.fixed_bytes = process_bytes(shapes.threads) +
                        (shapes.all_pairs ? shapes.base_rows : shapes.top_k) * kBytesPerNeighbour +
                        checksum_table_bytes(base) + (queries != nullptr ? checksum_table_bytes(*queries) : 0);
+  if (options.shard) shapes.part = plan::part_of(shapes, *options.shard);
   return shapes;
 }
 
@@ -220,6 +231,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.spills = !plan.resident && shapes.self_join;
   out.pairs_total = work.pairs_total;
   out.pairs_scored = work.pairs_scored;
+  out.shard = options.shard;
   out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.product_dims());
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
@@ -230,6 +242,25 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.output_bytes = checked_multiply(shapes.query_rows, shapes.top_k * (sizeof(std::uint64_t) + sizeof(float)),
                                       ErrorCode::kInvalidArgument, "the output");
   return out;
+}
+
+bool PreparedJob::is_answered_by(const storage::NeighboursFile& file, const JobOptions& options) const {
+  const auto bits = [](std::optional<float> score) {
+    return score ? std::optional(std::bit_cast<std::uint32_t>(*score)) : std::nullopt;
+  };
+  if (file.is_self_join() != shapes.self_join || file.top_k() != options.top_k || file.metric() != options.metric ||
+      file.is_renormalized() != shapes.renormalize || bits(file.min_score()) != bits(options.min_score))
+    return false;
+  if (is_plain())
+    return !file.has_fields() && file.base_identity() == field_entries_.front().base_identity &&
+           file.query_identity() == field_entries_.front().query_identity;
+  const std::vector<storage::FieldEntry> stored = file.load_fields();
+  return stored.size() == field_entries_.size() &&
+         std::memcmp(stored.data(), field_entries_.data(), stored.size() * sizeof(storage::FieldEntry)) == 0;
+}
+
+std::string work_path(const JobOptions& options, const std::string& output_path) {
+  return options.work_dir.empty() ? output_path + ".work" : options.work_dir;
 }
 
 std::uint64_t smallest_budget_bytes(const JobInput& input, const JobOptions& options) {

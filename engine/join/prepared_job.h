@@ -5,11 +5,13 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/join/side.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/plan/tile_plan.h"
+#include "engine/storage/neighbours_file.h"
 #include "engine/storage/neighbours_layout.h"
 #include "simtile/job.h"
 
@@ -27,6 +29,8 @@ struct PreparedJob {
 
   // The inputs' identities and what defines the answer, hashed: what a journal must match to be resumed.
   std::uint64_t identity() const noexcept { return identity_; }
+  // Whether this neighbours file is the job's answer.
+  bool is_answered_by(const storage::NeighboursFile& file, const JobOptions& options) const;
   storage::NeighboursBody neighbours_body(const JobOptions& options) const;
   // The fields as the neighbours file names them; none where the job comes down to one matrix of weight 1.
   std::span<const storage::FieldEntry> field_entries() const noexcept {
@@ -49,10 +53,16 @@ struct PreparedJob {
   std::uint64_t identity_ = 0;
 };
 
+// Whether the answer is every pair that is good enough, instead of each row's top K.
+inline bool wants_all_pairs(const JobOptions& options) noexcept { return options.top_k == 0 && options.min_score; }
+
 std::uint32_t available_processors();
 // What a process with so many threads holds before anything is planned: itself, and what its work will touch of code,
 // stacks and heap.
 std::uint64_t process_bytes(std::uint32_t threads);
+
+// The folder for what the job puts by.
+std::string work_path(const JobOptions& options, const std::string& output_path);
 
 // The smallest budget with which the job can be prepared.
 std::uint64_t smallest_budget_bytes(const JobInput& input, const JobOptions& options);

@@ -184,16 +184,19 @@ struct Piece {
   std::uint64_t count;
 };
 
-std::vector<Piece> pieces_of(const screen::RowsByCluster& queries, std::uint64_t rows_done) {
+// Of the rows in [begin, end).
+std::vector<Piece> pieces_of(const screen::RowsByCluster& queries, std::uint64_t begin, std::uint64_t end) {
   constexpr std::uint64_t kMostRows = 512;
   std::vector<Piece> pieces;
   for (std::uint64_t cluster = 0; cluster + 1 < queries.starts.size(); ++cluster) {
     const auto at = [&](std::uint64_t i) { return queries.rows.begin() + static_cast<std::ptrdiff_t>(i); };
-    const std::uint64_t end = queries.starts[cluster + 1];
-    // Rows that an earlier process finished need no bounds.
-    auto first = static_cast<std::uint64_t>(std::lower_bound(at(queries.starts[cluster]), at(end), rows_done) -
-                                            queries.rows.begin());
-    for (; first < end; first += kMostRows) pieces.push_back({cluster, first, std::min(kMostRows, end - first)});
+    const auto place_of = [&](std::uint64_t row) {
+      const auto place = std::lower_bound(at(queries.starts[cluster]), at(queries.starts[cluster + 1]), row);
+      return static_cast<std::uint64_t>(place - queries.rows.begin());
+    };
+    const std::uint64_t last = place_of(end);
+    for (std::uint64_t first = place_of(begin); first < last; first += kMostRows)
+      pieces.push_back({cluster, first, std::min(kMostRows, last - first)});
   }
   return pieces;
 }
@@ -251,7 +254,8 @@ void seed_bounds(PreparedJob& job, Metric metric, PageBudget& budget, TopKState&
   if (!job.shapes.self_join) other_scattered.emplace(scattered(query_side, job.shapes.query));
   ScatteredRows& query_scattered = other_scattered ? *other_scattered : base_scattered;
 
-  const std::vector<Piece> pieces = pieces_of(queries, rows_done);
+  // Rows that an earlier process finished need no bounds, nor do those that another shard's part is about.
+  const std::vector<Piece> pieces = pieces_of(queries, rows_done, job.shapes.found_end());
   parallel_for_each(job.shapes.threads, 0, pieces.size(), 1, [&](std::uint64_t i) {
     const auto stopped = [&] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
     if (stopped()) return;

@@ -77,6 +77,12 @@ void Spill::load(std::uint64_t begin, std::uint64_t end,
   rows_passed_ = end;
 }
 
+RunInfo Spill::finish() {
+  write_buffer(false);
+  compact(topk::kMaxRows);
+  return runs_.front();
+}
+
 void Spill::flush_durably() {
   write_buffer(true);
   for (const RunInfo& run : runs_) os::File::open_for_reading(run_path(folder_->path(), run.serial)).sync();

@@ -40,6 +40,8 @@ class Spill {
 
   // Writes the buffer out and syncs, so that runs() is all there is.
   void flush_durably();
+  // Merges all that is left into one run, durably.
+  RunInfo finish();
   const std::vector<RunInfo>& runs() const noexcept { return runs_; }
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
 

@@ -12,9 +12,9 @@ TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan:
       folder_(&folder),
       bounds_(budget, shapes.query_rows, initial_bound),
       locks_(shapes.query_rows),
-      reservoirs_(budget, bounds_, kernel.prune_keys, 0,
+      reservoirs_(budget, bounds_, kernel.prune_keys, shapes.query_begin(),
                   shapes.all_pairs ? 0
-                  : plan.resident  ? shapes.query_rows
+                  : plan.resident  ? shapes.found_rows()
                                    : std::min(plan.stripe_rows, shapes.query_rows),
                   plan.kept, plan.reservoir_capacity) {
   if (shapes.all_pairs) pairs_.emplace(folder, budget, plan.spill_bytes);

@@ -123,7 +123,7 @@ std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.res
 
 std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   const std::uint64_t state_rows = shapes.all_pairs ? 0
-                                   : plan.resident  ? shapes.query_rows
+                                   : plan.resident  ? shapes.found_rows()
                                                     : std::min(plan.stripe_rows, shapes.query_rows);
   const std::uint64_t bounds =
       topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;

@@ -67,8 +67,9 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
 std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
   // A screen leaves so little arithmetic to a base row that making it ready weighs more.
   const std::uint64_t most = shapes.screen.in_use() ? kScreenedStripeRows : kPreferredStripeRows;
-  const std::uint64_t wanted = std::clamp(divide_up(shapes.query_rows, kWantedStripes), std::uint64_t{512}, most);
-  return round_up(std::min(wanted, shapes.query_rows), shapes.query_width);
+  const std::uint64_t rows = std::max<std::uint64_t>(1, shapes.query_end() - shapes.query_begin());
+  const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), std::uint64_t{512}, most);
+  return round_up(std::min(wanted, rows), shapes.query_width);
 }
 
 // Fills in stripe_rows with the most, up to `most`, that fits; false when not even the least does.
@@ -183,8 +184,9 @@ std::uint64_t most_window_bytes(const RowShape& shape, std::uint64_t rows) noexc
 }
 
 TileCursor::TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row)
-    : query_rows_(shapes.query_rows),
-      base_rows_(shapes.base_rows),
+    : query_end_(shapes.query_end()),
+      base_begin_(shapes.base_begin()),
+      base_end_(shapes.base_end()),
       stripe_rows_(plan.stripe_rows),
       tile_columns_(plan.tile_columns),
       self_join_(shapes.self_join) {
@@ -193,15 +195,15 @@ TileCursor::TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t
 
 void TileCursor::begin_stripe(std::uint64_t query_begin) noexcept {
   tile_.query_begin = query_begin;
-  tile_.query_end = std::min(query_begin + stripe_rows_, query_rows_);
+  tile_.query_end = std::min(query_begin + stripe_rows_, query_end_);
   tile_.first_of_stripe = true;
-  set_columns(self_join_ ? query_begin : 0);
+  set_columns(self_join_ ? query_begin : base_begin_);
 }
 
 void TileCursor::set_columns(std::uint64_t base_begin) noexcept {
   tile_.base_begin = base_begin;
-  tile_.base_end = std::min(base_begin + tile_columns_, base_rows_);
-  tile_.last_of_stripe = tile_.base_end == base_rows_;
+  tile_.base_end = std::min(base_begin + tile_columns_, base_end_);
+  tile_.last_of_stripe = tile_.base_end == base_end_;
 }
 
 void TileCursor::advance() noexcept {
@@ -216,7 +218,7 @@ void TileCursor::advance() noexcept {
 
 std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept {
   const std::uint64_t rows = end - begin;
-  if (!shapes.self_join) return rows * shapes.base_rows;
+  if (!shapes.self_join) return rows * (shapes.base_end() - shapes.base_begin());
   // Row i meets the base_rows - 1 - i rows behind it. The sum is rows * twice_mean / 2; exactly one factor is even.
   const std::uint64_t twice_mean = 2 * shapes.base_rows - 1 - begin - end;
   return rows % 2 == 0 ? rows / 2 * twice_mean : rows * (twice_mean / 2);
@@ -226,13 +228,13 @@ Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t fi
   Work work;
   const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
   work.pairs_total = shapes.query_rows * others;
-  work.pairs_scored = pairs_of_rows(shapes, first_query_row, shapes.query_rows);
-  for (std::uint64_t row = first_query_row; row < shapes.query_rows; row += plan.stripe_rows) {
-    const std::uint64_t columns = shapes.base_rows - (shapes.self_join ? row : 0);
+  work.pairs_scored = pairs_of_rows(shapes, first_query_row, shapes.query_end());
+  for (std::uint64_t row = first_query_row; row < shapes.query_end(); row += plan.stripe_rows) {
+    const std::uint64_t columns = shapes.self_join ? shapes.base_rows - row : shapes.base_end() - shapes.base_begin();
     ++work.stripes;
     work.tiles += divide_up(columns, plan.tile_columns);
     work.bytes_read += columns * shapes.base.bytes_on_average +
-                       (std::min(row + plan.stripe_rows, shapes.query_rows) - row) * shapes.query.bytes_on_average;
+                       (std::min(row + plan.stripe_rows, shapes.query_end()) - row) * shapes.query.bytes_on_average;
   }
   if (!plan.resident && shapes.self_join) {
     // In random order the n-th arrival enters a top K with probability K / n.

@@ -14,6 +14,7 @@
 // what a self-join's tiles find for later rows goes to disk (join/spill.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -54,6 +55,12 @@ struct FieldShape {
   RowShape query;
 };
 
+// The share of the work that is to be done, where it is not all of it (plan/shard.h).
+struct Part {
+  std::uint64_t query_begin = 0, query_end = UINT64_MAX;  // the stripes' rows
+  std::uint64_t base_begin = 0, base_end = UINT64_MAX;    // the rows that they meet; in a self-join always all
+};
+
 struct Shapes {
   std::uint64_t query_rows = 0;
   std::uint64_t base_rows = 0;
@@ -75,6 +82,7 @@ struct Shapes {
   // (join/field_scorer.h). `dims`, `base` and `query` are then those of all fields together. Otherwise empty.
   std::vector<FieldShape> fields;
   bool renormalize = false;  // sums are divided by the weights of the fields that both rows have
+  Part part;
   // What does not depend on the plan: the process before the job, threads, checksum tables, output buffers.
   std::uint64_t fixed_bytes = 0;
 
@@ -86,6 +94,14 @@ struct Shapes {
     for (const FieldShape& field : fields) dense += field.sparse ? 0 : field.dims;
     return dense;
   }
+  std::uint64_t query_begin() const noexcept { return std::min(part.query_begin, query_rows); }
+  std::uint64_t query_end() const noexcept { return std::min(part.query_end, query_rows); }
+  std::uint64_t base_begin() const noexcept { return std::min(part.base_begin, base_rows); }
+  std::uint64_t base_end() const noexcept { return std::min(part.base_end, base_rows); }
+  // Rows about which the part can find something: [query_begin, found_end). A self-join's tiles find neighbours for the
+  // base rows too.
+  std::uint64_t found_end() const noexcept { return self_join ? query_rows : query_end(); }
+  std::uint64_t found_rows() const noexcept { return found_end() - query_begin(); }
 };
 
 struct TilePlan {
@@ -119,11 +135,12 @@ struct Tile {
 // The most that `rows` consecutive rows can take in the file.
 std::uint64_t most_window_bytes(const RowShape& shape, std::uint64_t rows) noexcept;
 
-// Walks the tiles in plan order, stripe by stripe, from a query row on.
+// Walks the part's tiles in plan order, stripe by stripe, from a query row on.
 class TileCursor {
  public:
-  TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row = 0);
-  bool at_end() const noexcept { return tile_.query_begin >= query_rows_; }
+  TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row);
+  TileCursor(const Shapes& shapes, const TilePlan& plan) : TileCursor(shapes, plan, shapes.query_begin()) {}
+  bool at_end() const noexcept { return tile_.query_begin >= query_end_; }
   const Tile& tile() const noexcept { return tile_; }
   void advance() noexcept;
 
@@ -131,7 +148,7 @@ class TileCursor {
   void begin_stripe(std::uint64_t query_begin) noexcept;
   void set_columns(std::uint64_t base_begin) noexcept;
 
-  std::uint64_t query_rows_, base_rows_, stripe_rows_, tile_columns_;
+  std::uint64_t query_end_, base_begin_, base_end_, stripe_rows_, tile_columns_;
   bool self_join_;
   Tile tile_;
 };
@@ -144,10 +161,14 @@ struct Work {
   std::uint64_t bytes_spilled = 0;  // an estimate: of candidates that arrive in random order
 };
 
-// What remains from first_query_row on.
-Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row = 0);
+// What remains of the part from first_query_row on.
+Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row);
+// All of the part's.
+inline Work remaining_work(const Shapes& shapes, const TilePlan& plan) {
+  return remaining_work(shapes, plan, shapes.query_begin());
+}
 
-// Pairs that a self-join or search scores for query rows [begin, end).
+// Pairs that a self-join or the part of a search scores for query rows [begin, end).
 std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept;
 
 }  // namespace simtile::plan

@@ -42,6 +42,14 @@ struct JobInput {
   std::vector<JobField> fields = {};
 };
 
+// One of `count` equal shares of a job, for as many processes: each puts what it finds by in the job's work folder, at
+// its own time, and merge_shards() (merge.h) makes the answer of them. Any shard may be killed and run again.
+struct Shard {
+  std::uint32_t number = 1;  // 1 to count
+  std::uint32_t count = 1;   // at most kMostShards
+};
+inline constexpr std::uint32_t kMostShards = 256;
+
 struct JobProgress {
   std::uint64_t rows_done = 0;  // query rows whose share of the work is done (a self-join's rows weigh by their pairs)
   std::uint64_t rows_total = 0;
@@ -63,6 +71,7 @@ struct JobOptions {
   ScreenUse screen = ScreenUse::kAuto;
   std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
   bool fresh = false;               // forget what an interrupted run left
+  std::optional<Shard> shard;       // do this share alone, and write no output
   double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
   std::function<void(const JobProgress&)> progress;  // called from one thread at a time
   const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
@@ -88,6 +97,7 @@ struct JobPlan {
   std::uint64_t stripe_rows = 0;         // query rows that are resident at once
   std::uint64_t tile_columns = 0;        // base rows scored against a stripe at once
   std::uint64_t stripes_total = 0, tiles_total = 0;
+  std::optional<Shard> shard;      // then tiles, pairs, flops and bytes are the shard's; pairs_total the job's
   bool spills = false;             // top-K state does not fit: candidates go to disk
   std::uint64_t pairs_total = 0;   // (query row, base row) pairs the answer is drawn from
   std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join
@@ -116,7 +126,8 @@ struct JobReport {
   double seconds_screen = 0.0;                              // making the screen, before the first tile
   std::uint64_t tiles_resumed = 0;                          // tiles that an earlier process had done
   bool discarded_other_job = false;  // the work folder held what another job had left; it was cleared
-  std::uint64_t output_xxh3 = 0;     // XXH3-64 of the output file's bytes
+  bool shard_was_done = false;       // an earlier process had finished the shard; nothing was left to do
+  std::uint64_t output_xxh3 = 0;     // XXH3-64 of the output file's bytes; 0 for a shard, which writes none
   RunSeries series;                  // by this process, from its first tile on
 };
 
@@ -134,7 +145,8 @@ JobPlan plan_job_at_least(const JobInput& input, JobOptions options);
 // searches of few queries, which are bound by reading the base.
 double calibrate_flops_per_second(const JobPlan& plan, double seconds);
 
-// Runs or resumes the job and publishes a neighbours file at `output_path`.
+// Runs or resumes the job and publishes a neighbours file at `output_path`; of a shard, puts its results by in the work
+// folder, which may be that of other shards at the same time. Two processes on one shard: the second is refused.
 JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options);
 
 }  // namespace simtile
