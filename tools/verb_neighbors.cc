@@ -62,9 +62,8 @@ std::string to_table(const Neighbours& neighbours, std::uint64_t row) {
 void run(const Arguments& arguments) {
   const Neighbours neighbours(arguments.path, kStreamed);
   const NeighboursInfo info = neighbours.info();
-  check_streaming_budget(arguments.resources,
-                         checked_multiply(info.top_k != 0 ? info.top_k : info.base_rows, 128,
-                                          ErrorCode::kBudgetTooSmall, "neighbours of a row"));
+  check_streaming_budget(arguments.resources, checked_multiply(info.top_k != 0 ? info.top_k : info.base_rows, 128,
+                                                               ErrorCode::kBudgetTooSmall, "neighbours of a row"));
   const std::uint64_t row = find_row(neighbours, arguments);
   print(arguments.json ? to_json(neighbours, row) : to_table(neighbours, row));
 }
