@@ -18,6 +18,13 @@
 
 namespace simtile::tests {
 
+// A sanitizer keeps freed memory for a while: the process grows from job to job.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::uint64_t kKeptBytes = std::uint64_t{64} << 20;
+#else
+inline constexpr std::uint64_t kKeptBytes = 0;
+#endif
+
 struct TestMatrix {
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;

@@ -74,7 +74,7 @@ void run_and_stop_shard(const JobInput& input, const std::string& out, JobOption
 std::uint64_t small_budget(const JobInput& input, const JobOptions& options) {
   JobOptions least = options;
   least.budget_bytes = 1 << 20;
-  return plan_job_at_least(input, least).smallest_budget_bytes + (std::uint64_t{3} << 20);
+  return plan_job_at_least(input, least).smallest_budget_bytes + (std::uint64_t{3} << 20) + kKeptBytes;
 }
 
 TEST(ShardPlan, PartsTakeEachPairOnceAndAboutAlikeMany) {
