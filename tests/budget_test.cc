@@ -209,9 +209,11 @@ TEST_F(Budget, WhatPlanNamesWorksAndLessIsRefusedOrWorksToo) {
         const json planned = json::parse(run_tool(plan).out);
         const std::uint64_t named = planned["smallest_budget_bytes"].get<std::uint64_t>() / kMiB;
         EXPECT_EQ(planned["smallest_budget_bytes"], named * kMiB) << "not whole mebibytes";
-        arguments.insert(arguments.end(), {"-o", knn_, "--progress", "none", "--budget", mebibytes(named)});
+        // Under a sanitizer one process is a few mebibytes larger than the next.
+        const std::uint64_t given = named + (kSanitized ? 4 : 0);
+        arguments.insert(arguments.end(), {"-o", knn_, "--progress", "none", "--budget", mebibytes(given)});
         SCOPED_TRACE(testing::PrintToString(arguments));
-        expect_within(run_tool(arguments), named * kMiB);
+        expect_within(run_tool(arguments), given * kMiB);
         arguments.back() = mebibytes(named - 1);
         expect_refused_or_within(run_tool(arguments), (named - 1) * kMiB);
       }
