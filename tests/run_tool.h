@@ -2,10 +2,12 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -21,7 +23,8 @@ struct ToolResult {
   std::uint64_t peak_rss_bytes = 0;  // as the kernel counts it (VmHWM), or this process's own where that is larger
 };
 
-// A running tool; its output goes to files, so that it can never block on a pipe that nobody reads.
+// A running tool; its output goes to files, so that it can never block on a pipe that nobody reads. It never outlives
+// this object, nor the thread that started it: a server left behind would hold the test runner's pipe open for good.
 class Tool {
  public:
   // `environment`: "NAME=value" each. `stdout_path` empty: captured.
@@ -33,6 +36,13 @@ class Tool {
     if (pid_ < 0) throw std::runtime_error("cannot fork");
     if (pid_ == 0) run(arguments, environment);
   }
+  ~Tool() {
+    if (ended_) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Tool(const Tool&) = delete;
+  Tool& operator=(const Tool&) = delete;
 
   pid_t pid() const { return pid_; }
   // What it has written to standard error so far.
@@ -42,6 +52,7 @@ class Tool {
     int status = 0;
     rusage usage{};
     if (::wait4(pid_, &status, 0, &usage) != pid_) throw std::runtime_error("cannot wait");
+    ended_ = true;
     ToolResult result;
     result.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
     result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -52,6 +63,7 @@ class Tool {
 
  private:
   [[noreturn]] void run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (const char* name : {"SIMTILE_BUDGET", "SIMTILE_THREADS"}) ::unsetenv(name);
     for (const std::string& setting : environment) {
       const std::size_t equals = setting.find('=');
@@ -74,6 +86,7 @@ class Tool {
   TempFolder folder_;
   std::string stdout_path_;
   pid_t pid_ = -1;
+  bool ended_ = false;
 };
 
 inline ToolResult run_tool(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {},

@@ -81,6 +81,7 @@ class Client {
   boost::beast::flat_buffer buffer_;
 };
 
+// Ends with this object, and its workers with it.
 class Server {
  public:
   // Waits until all workers are ready.
@@ -93,12 +94,6 @@ class Server {
     port_ = wait_for("serving", 1)[0]["port"].get<std::uint16_t>();
     if (until_ready) wait_for("ready", ready);
   }
-  ~Server() {
-    if (!tool_) return;
-    ::kill(pid(), SIGKILL);  // the workers end with it
-    tool_->wait();
-  }
-
   pid_t pid() const { return tool_->pid(); }
   std::uint16_t port() const { return port_; }
   std::string url(const std::string& path) const { return "http://127.0.0.1:" + std::to_string(port_) + path; }
