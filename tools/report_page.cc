@@ -45,7 +45,7 @@ std::string tile_seconds(double value) { return fmt::format("{:.3g} ms", 1e3 * v
 std::string grouped(std::uint64_t value) {
   std::string text = std::to_string(value);
   for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
+    text.insert(static_cast<std::size_t>(at), 1, ',');
   return text;
 }
 

@@ -245,8 +245,10 @@ void Service::neighbours(const std::shared_ptr<Call>& call) {
 void Service::indexes(const std::shared_ptr<Call>& call) {
   std::string body = "{\"indexes\":[";
   if (indexes_ != nullptr)
-    for (const std::unique_ptr<ServedIndex>& index : *indexes_)
-      body += (body.back() == '[' ? "" : ",") + index_description(index->name(), *index->version());
+    for (const std::unique_ptr<ServedIndex>& index : *indexes_) {
+      if (body.back() != '[') body += ',';
+      body += index_description(index->name(), *index->version());
+    }
   call->respond({.body = body + "]}\n"});
 }
 
