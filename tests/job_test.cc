@@ -91,6 +91,32 @@ TEST(Job, L2ByTheProductIsTheDefinition) {
 }
 
 // With few queries base rows are scored where they lie, by another kernel: the answer is the same.
+// The matrix unit's bounds leave few pairs to the definition; rows near each other it can hardly tell apart; huge and
+// tiny ones its bounds do not hold for.
+TEST(Job, AFirstLookIsTheDefinition) {
+  const TempFolder folder;
+  for (const auto& [scale, offset] : {std::pair{1.0f, 0.0f}, {1e-2f, 3.0f}, {1e17f, 0.0f}, {1e-15f, 0.0f}}) {
+    TestMatrix base = random_matrix(kSanitized ? 1100 : 1600, 130, 41);
+    TestMatrix queries = random_matrix(150, 130, 42);
+    for (TestMatrix* matrix : {&base, &queries})
+      for (float& value : matrix->values) value = scale * value + offset;
+    write_matrix(folder / "b.emb", base);
+    write_matrix(folder / "q.emb", queries);
+    for (const Metric metric : kMetrics) {
+      JobReport report = run_job({folder / "b.emb", ""}, folder / "a.knn", options_for(metric, 3));
+      EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(base, nullptr, metric, 3)), "")
+          << to_string(metric) << ' ' << scale << ' ' << offset;
+      EXPECT_EQ(report.plan.first_look_isa, kernels::has_matrix_unit() ? "amx" : "");
+      if (kernels::has_matrix_unit() && offset == 0.0f && (scale == 1.0f || metric == Metric::kCosine)) {
+        EXPECT_LT(report.pairs_by_definition, report.pairs_scored * 3 / 4) << to_string(metric);
+      }
+      run_job({folder / "b.emb", folder / "q.emb"}, folder / "a.knn", options_for(metric, 3));
+      EXPECT_EQ(first_difference(folder / "a.knn", definition_answer(base, &queries, metric, 3)), "")
+          << to_string(metric) << ' ' << scale << ' ' << offset;
+    }
+  }
+}
+
 TEST(Job, SearchOfFewQueriesIsTheDefinition) {
   const TempFolder folder;
   const TestMatrix base = random_matrix(1203, 33, 5);

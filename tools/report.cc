@@ -92,6 +92,7 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"flops", report.flops},
       {"candidates", report.candidates},
       {"screened", report.screened},
+      {"first_look_isa", plan.first_look_isa},
       {"screen_isa", plan.screen_isa},
       {"screen_first_dims", plan.screen_first_dims},
       {"screen_next_dims", plan.screen_next_dims},

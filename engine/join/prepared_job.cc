@@ -178,9 +178,34 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   shapes = make_shapes(fields, *base, queries ? &*queries : nullptr, options, *kernel);
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();
   plan = plan::make_plan(shapes, budget_bytes);
+  plan_first_look();
   for (std::size_t f = 0; f < fields.size(); ++f)
     field_entries_.push_back(field_entry(fields[f], base->field(f).matrix, query_side()->field(f).matrix));
   identity_ = job_identity(field_entries_, shapes.self_join, shapes, options);
+}
+
+// A first look holds rows and panels of two kinds: not where that would make the plan a poorer one.
+void PreparedJob::plan_first_look() {
+  constexpr std::uint64_t kFewestDims = 16;
+  const kernels::ScreenKernel& first = *screen_kernel;
+  if (first.looseness == 0.0 || shapes.sparse || shapes.by_fields() || shapes.few_queries || shapes.dims < kFewestDims)
+    return;
+  const plan::TilePlan without = plan;
+  shapes.rounded_floats = first.floats_of_row(static_cast<std::uint32_t>(shapes.dims + 1));
+  shapes.query_width = first.query_width;
+  shapes.base_width = first.base_width;
+  try {
+    plan = plan::make_plan(shapes, budget_bytes);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBudgetTooSmall) throw;
+    plan.stripe_rows = 0;
+  }
+  plan.smallest_bytes = without.smallest_bytes;
+  if (plan.resident == without.resident && plan.stripe_rows >= without.stripe_rows / 2) return;
+  shapes.rounded_floats = 0;
+  shapes.query_width = kernel->query_width;
+  shapes.base_width = kernel->base_width;
+  plan = without;
 }
 
 bool PreparedJob::is_plain() const noexcept { return fields.size() == 1 && fields.front().weight == 1.0f; }
@@ -235,6 +260,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.product_dims());
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
+  if (shapes.rounded_floats != 0) out.first_look_isa = screen_kernel->name;
   out.screened = shapes.screen.in_use();
   if (out.screened) out.screen_isa = screen_kernel->name;
   out.screen_first_dims = shapes.screen.first_dims;

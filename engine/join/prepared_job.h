@@ -48,6 +48,7 @@ struct PreparedJob {
   plan::TilePlan plan;
 
  private:
+  void plan_first_look();
   bool is_plain() const noexcept;
   std::vector<storage::FieldEntry> field_entries_;
   std::uint64_t identity_ = 0;

@@ -37,6 +37,7 @@ bool ScreenSetup::decide() {
   if (options_.screen == ScreenUse::kOff || !can_be_screened(job_.shapes)) return false;
   if (options_.screen == ScreenUse::kAuto && multiplications(job_.shapes) < kLeastWork) return false;
   plan_without_ = job_.plan;
+  shapes_without_ = job_.shapes;
   if (find_basis_and_predict() && plan_with_screen()) return true;
   do_without();
   return false;
@@ -53,9 +54,9 @@ bool ScreenSetup::find_basis_and_predict() {
                    : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims,
                                         screen::preferred_prefix_dims(shapes.dims, sampled), workers);
   if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
-  prediction_ =
-      screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, *basis_,
-                      {options_.metric, shapes.top_k, shapes.query_rows, shapes.base_rows, shapes.self_join, workers});
+  prediction_ = screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, *basis_,
+                                {options_.metric, shapes.top_k, shapes.query_rows, shapes.base_rows, shapes.self_join,
+                                 shapes.rounded_floats != 0, workers});
   use_screen_shape();
   return options_.screen == ScreenUse::kOn || prediction_.cost <= kWorthwhileCost;
 }
@@ -63,6 +64,7 @@ bool ScreenSetup::find_basis_and_predict() {
 void ScreenSetup::use_screen_shape() {
   const kernels::ScreenKernel& kernel = *job_.screen_kernel;
   plan::ScreenShape& shape = job_.shapes.screen;
+  job_.shapes.rounded_floats = 0;
   shape.prefix_dims = basis_->prefix_dims;
   shape.first_dims = prediction_.first_dims;
   shape.next_dims = prediction_.next_dims;
@@ -148,9 +150,7 @@ void ScreenSetup::do_without() {
   basis_.reset();
   job_.base->screen.reset();
   if (job_.queries) job_.queries->screen.reset();
-  job_.shapes.screen = {};
-  job_.shapes.query_width = job_.kernel->query_width;
-  job_.shapes.base_width = job_.kernel->base_width;
+  job_.shapes = shapes_without_;
   job_.plan = plan_without_;
 }
 

@@ -44,6 +44,7 @@ class ScreenSetup {
   const JobOptions& options_;
   PageBudget& budget_;
   plan::TilePlan plan_without_;
+  plan::Shapes shapes_without_;
   std::unique_ptr<screen::ScreenRows> stored_;  // the base's, made earlier with `simtile screen`
   std::optional<screen::Basis> basis_;
   screen::Prediction prediction_;

@@ -70,6 +70,10 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
     rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
     return;
   }
+  if (shapes.rounded_floats != 0) {
+    rounded_.emplace(budget, shapes, plan.stripe_rows, panel_width_, screen_kernel.pack_query_panel);
+    return;
+  }
   panel_floats_ = dims_ * panel_width_;
   panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, panel_width_) * panel_floats_ * sizeof(float));
   scratch_ = BudgetedMemory(budget, panel_floats_ * sizeof(float));
@@ -84,6 +88,8 @@ void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
     fields_->pack(queries, begin, end);
   else if (screened_.in_use())
     pack_screened(queries);
+  else if (rounded_)
+    pack_rounded(queries);
   else if (queries.dense)
     pack_dense(queries);
   else
@@ -102,6 +108,18 @@ void Stripe::pack_dense(Side& queries) {
   if (norms_.bytes() == 0) return;
   for (std::uint64_t row = 0; row < rows(); row += panel_width_)
     panel_norms(panel(row / panel_width_), panel_width_, dims_, norms_.as<double>() + row);
+}
+
+void Stripe::pack_rounded(Side& queries) {
+  rounded_->clear();
+  for (std::uint64_t at = begin_; at < end_; at += rows_at_once_) {
+    const std::uint64_t rows = std::min(rows_at_once_, end_ - at);
+    DenseRows::Window window = queries.dense->window(at, rows);
+    window.load(0, rows);
+    rounded_->load(window, at - begin_, rows);
+    window.close();
+  }
+  if (rounded_->all_fit()) rounded_->pack(rows());
 }
 
 void Stripe::pack_screened(Side& queries) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/join/field_stripe.h"
+#include "engine/join/rounded_rows.h"
 #include "engine/join/screen_panels.h"
 #include "engine/join/side.h"
 #include "engine/kernels/tile_kernel.h"
@@ -39,8 +40,12 @@ class Stripe {
   const float* next_coordinates() const noexcept { return next_coordinates_.as<float>(); }
   const float* row(std::uint64_t stripe_row) const noexcept { return rows_.as<float>() + stripe_row * dims_; }
 
+  // With a first look (Shapes::rounded_floats): all that is made of the rows.
+  const RoundedRows& rounded() const noexcept { return *rounded_; }
+
   // Dense, l2: the squared norm of a row counted from begin().
   double squared_norm(std::uint64_t stripe_row) const noexcept {
+    if (rounded_) return rounded_->squared_norms()[stripe_row];
     return screened_.in_use() ? screen_.squared_norms()[stripe_row] : norms_.as<double>()[stripe_row];
   }
 
@@ -53,6 +58,7 @@ class Stripe {
  private:
   void pack_dense(Side& queries);
   void pack_screened(Side& queries);
+  void pack_rounded(Side& queries);
   void pack_sparse_rows(Side& queries);
 
   plan::ScreenShape screened_;
@@ -69,6 +75,7 @@ class Stripe {
   ScreenPanels screen_;
   BudgetedMemory next_coordinates_;
   BudgetedMemory rows_;
+  std::optional<RoundedRows> rounded_;
   BudgetedMemory values_;  // sparse
   BudgetedMemory columns_;
   BudgetedMemory ends_;

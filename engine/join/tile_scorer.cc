@@ -1,10 +1,10 @@
 #include "engine/join/tile_scorer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 
 #include "engine/base/checked.h"
+#include "engine/join/tile_scorer_strips.h"
 #include "engine/plan/memory_model.h"
 #include "engine/storage/row_norm.h"
 
@@ -26,6 +26,8 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
                        TopKState& state)
     : shapes_(shapes),
       kernel_(&kernel),
+      screen_kernel_(&screen_kernel),
+      strip_width_(shapes.query_width),
       metric_(metric),
       larger_better_(topk::larger_is_better(metric)),
       state_(&state),
@@ -59,8 +61,11 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       cascade_.emplace(budget, shapes, plan, kernel, screen_kernel, metric);
     } else {
       panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
-      scratch_ = BudgetedMemory(budget, kernel.base_width * shapes.dims * sizeof(float));
-      if (metric == Metric::kL2) base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
+      scratch_ = BudgetedMemory(budget, std::max(kernel.base_width, kernel.query_width) * shapes.dims * sizeof(float));
+      if (shapes.rounded_floats != 0)
+        rounded_.emplace(budget, shapes, plan.tile_columns, screen_kernel.base_width, screen_kernel.pack_base_panel);
+      else if (metric == Metric::kL2)
+        base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
     }
   }
   if (shapes.self_join && !plan.resident) {
@@ -91,21 +96,17 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
     score_fields(stripe, tile, *window.fields);
   else if (cascade_)
     score_screened(stripe, tile, window);
+  else if (rounded_)
+    score_rounded(stripe, tile, *window.dense);
   else if (window.dense)
     score_dense(stripe, tile, *window.dense);
   else
     score_sparse_l2(stripe, tile, *window.sparse);
   window.close();
   drain(stripe, tile);
-  if (metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
+  if (rounded_ ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
+  survivors_of_tile_ = 0;
   if (column_state_) spill_column_state(tile);
-}
-
-template <typename Window>
-void TileScorer::load(Window& window, std::uint64_t first, std::uint64_t rows) {
-  const auto start = std::chrono::steady_clock::now();
-  window.load(first, rows);
-  seconds_loading_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 // A base row's threshold counts in a self-join alone; otherwise it is one that no score passes. Padding columns get
@@ -130,11 +131,16 @@ void TileScorer::load_base_thresholds(const plan::Tile& tile) {
     least_base_offset_ = *std::min_element(base_offsets_.as<float>(), base_offsets_.as<float>() + columns);
 }
 
+const double* TileScorer::base_squared_norms() const noexcept {
+  if (cascade_) return cascade_->panels().squared_norms();
+  return rounded_ ? rounded_->squared_norms() : base_norms_.as<double>();
+}
+
 // l2 by the product: what stands in base_thresholds_ becomes a part of a sum, and the offsets are the other part.
 void TileScorer::load_base_offsets(std::uint64_t columns, std::uint64_t padded) {
   auto* thresholds = base_thresholds_.as<float>();
   auto* offsets = base_offsets_.as<float>();
-  const double* norms = cascade_ ? cascade_->panels().squared_norms() : base_norms_.as<double>();
+  const double* norms = base_squared_norms();
   for (std::uint64_t c = 0; c < columns; ++c) {
     const double norm = norms[c];
     offsets[c] = margin_.part(norm);
@@ -156,7 +162,7 @@ void TileScorer::load_query_thresholds(const Stripe& stripe, const plan::Tile& t
     thresholds[q] = margin_.part_with_threshold(norm, thresholds[q]);
   }
   const bool compares_products = larger_better_ || by_product_;
-  std::fill(thresholds + rows, thresholds + shapes_.query_width, topk::closed_threshold(compares_products));
+  std::fill(thresholds + rows, thresholds + strip_width_, topk::closed_threshold(compares_products));
 }
 
 void TileScorer::measure_base_norms(std::uint64_t columns) {
@@ -173,18 +179,19 @@ bool TileScorer::product_may_overflow(const Stripe& stripe, std::uint64_t column
   return std::any_of(norms, norms + columns, too_large);
 }
 
-// A survivor of the product is scored again, which costs about as much as fifty of its scores: beyond that share,
-// the definition's kernel is the faster way. Where the margin itself lets many through (rows far from the origin and
-// near to each other), it is not tried again soon.
+// A survivor of the product is scored again, which costs about as much as fifty of its scores, and one of a first look
+// about as much as ten: beyond that share, the definition's kernel is the faster way. Where the margin itself lets many
+// through (rows far from the origin and near to each other), it is not tried again soon.
 void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept {
-  constexpr double kLargestShare = 0.02;
+  const double largest_share = rounded_ ? 0.08 : 0.02;
   constexpr std::uint32_t kTilesBeforeAnotherTry = 64;
   const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
-  const bool few = static_cast<double>(survivors_of_tile_) < kLargestShare * pairs;
-  survivors_of_tile_ = 0;
-  if (by_product_ && !few) tiles_to_score_directly_ = kTilesBeforeAnotherTry;
+  const bool few = static_cast<double>(survivors_of_tile_) < largest_share * pairs;
+  if ((by_product_ || looks_first_) && !few) tiles_to_score_directly_ = kTilesBeforeAnotherTry;
   if (tiles_to_score_directly_ > 0) --tiles_to_score_directly_;
-  next_by_product_ = few && tiles_to_score_directly_ == 0 && margin_.is_usable();
+  // With thresholds still open, a tile says nothing about the next.
+  const bool decide_first = few && tiles_to_score_directly_ == 0 && margin_.is_usable();
+  (rounded_ ? next_looks_first_ : next_by_product_) = decide_first;
 }
 
 float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept {
@@ -208,7 +215,7 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
                                           : metric_ == Metric::kL2 ? kernel_->squared_l2
                                                                    : kernel_->inner_product;
   walk_strips(
-      stripe, tile, panels_.as<float>(), shapes_.dims * kernel_->base_width, shapes_.dims,
+      stripe, tile, {0, stripe.rows()}, panels_.as<float>(), shapes_.dims * kernel_->base_width, shapes_.dims,
       [&](std::uint64_t panel) { return stripe.panel(panel); },
       [&](kernels::Strip& strip, std::uint64_t row) {
         load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
@@ -216,104 +223,6 @@ void TileScorer::score_dense(const Stripe& stripe, const plan::Tile& tile, Dense
         strip.query_offsets = query_offsets_.as<float>();
         score_strip(strip, for_queries_.list, for_bases_.list);
       });
-}
-
-void TileScorer::score_screened(const Stripe& stripe, const plan::Tile& tile, SideWindow& window) {
-  const std::uint64_t columns = tile.base_end - tile.base_begin;
-  load(*window.screen, 0, columns);
-  by_product_ = metric_ == Metric::kL2;
-  cascade_->begin_tile(*window.screen, *window.dense, columns);
-  load_base_thresholds(tile);
-  const ScreenPanels& bases = cascade_->panels();
-  walk_strips(
-      stripe, tile, bases.panel(0), bases.panel_floats(), bases.dims(),
-      [&](std::uint64_t panel) { return stripe.screen().panel(panel); },
-      [&](kernels::Strip& strip, std::uint64_t row) {
-        load_query_thresholds(stripe, tile, row, strip.query_rows, row);
-        strip.query_thresholds = query_thresholds_.as<float>() + row;
-        if (by_product_) strip.query_offsets = query_offsets_.as<float>() + row;
-        screen_parts(strip, stripe.screen().panel_ball(row / shapes_.query_width), least_bound(row, strip.query_rows));
-      });
-  drain(stripe, tile);
-  cascade_->end_tile();
-}
-
-// Runs the kernel over the base panels that are not ruled out, those that follow each other at once.
-void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& queries, double limit) {
-  const kernels::ScreenKernel& kernel = cascade_->kernel();
-  const kernels::ScreenStrip screen_strip = by_product_ ? kernel.squared_l2 : kernel.inner_product;
-  const std::uint32_t width = kernel.base_width;
-  const auto first_panel = static_cast<std::uint32_t>(whole.base_thresholds - base_thresholds_.as<float>()) / width;
-  const std::uint32_t end = first_panel + whole.base_panel_count;
-  kernels::Strip part = whole;
-  std::uint32_t begin = first_panel;  // of the part that is not ruled out so far
-  const auto screen_up_to = [&](std::uint32_t panel) {
-    const std::uint32_t skipped = (begin - first_panel) * width;
-    part.base_panel_count = panel - begin;
-    if (part.base_panel_count == 0) return;
-    part.base_panels = whole.base_panels + (begin - first_panel) * cascade_->panels().panel_floats();
-    part.base_thresholds = whole.base_thresholds + skipped;
-    if (by_product_) part.base_offsets = whole.base_offsets + skipped;
-    part.first_pair = whole.first_pair + skipped;
-    screen_strip(part, for_queries_.list);
-  };
-  for (std::uint32_t panel = first_panel; panel < end;) {
-    const std::uint32_t next =
-        std::min(end, panel - panel % ScreenCascade::kPanelsOfABall + ScreenCascade::kPanelsOfABall);
-    if (cascade_->rules_out(queries, panel, limit)) {
-      screen_up_to(panel);
-      begin = next;
-      cascade_->count_dropped(std::uint64_t{whole.query_rows} * (next - panel) * width);
-    }
-    panel = next;
-  }
-  screen_up_to(end);
-}
-
-// The least bound with which a pair of these query rows and any base row of the tile would be left.
-double TileScorer::least_bound(std::uint64_t first_row, std::uint32_t rows) const noexcept {
-  const float* thresholds = query_thresholds_.as<float>() + first_row;
-  const auto for_queries = static_cast<double>(*std::min_element(thresholds, thresholds + rows));
-  const auto for_bases = static_cast<double>(weakest_base_threshold_);
-  if (!by_product_) return std::min(for_queries, for_bases);
-  const float* offsets = query_offsets_.as<float>() + first_row;
-  const auto query_offset = static_cast<double>(*std::min_element(offsets, offsets + rows));
-  return std::min(for_queries + static_cast<double>(least_base_offset_), query_offset + for_bases);
-}
-
-// Walks the stripe's query panels past the tile's base panels: score_strip(strip, first row in the stripe).
-template <typename QueryPanel, typename ScoreStrip>
-void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels,
-                             std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel,
-                             ScoreStrip score_strip) {
-  const std::uint32_t query_width = shapes_.query_width;
-  const std::uint32_t base_width = shapes_.base_width;
-  const auto panel_count = static_cast<std::uint32_t>(divide_up(tile.base_end - tile.base_begin, base_width));
-  kernels::Strip strip{};
-  strip.partial_scores = partial_.as<float>();
-  strip.dims = static_cast<std::uint32_t>(dims);
-  for (std::uint64_t row = 0; row < stripe.rows(); row += query_width) {
-    const std::uint64_t query_row = stripe.begin() + row;
-    // In a self-join a row meets those behind it.
-    const std::uint64_t first_base = shapes_.self_join ? std::max(query_row + 1, tile.base_begin) : tile.base_begin;
-    if (first_base >= tile.base_end) break;
-    const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / base_width);
-    const std::uint32_t first_column = first_panel * base_width;
-
-    strip.query_panel = query_panel(row / query_width);
-    strip.query_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(query_width, stripe.rows() - row));
-    strip.base_panels = base_panels + first_panel * base_panel_floats;
-    strip.base_panel_count = panel_count - first_panel;
-    strip.first_pair = (static_cast<std::uint32_t>(row) << kQueryShift) + first_column;
-    const std::uint64_t most = std::uint64_t{query_width} * strip.base_panel_count * base_width;
-    if (!has_room_for(most)) {
-      drain(stripe, tile);
-      load_base_thresholds(tile);
-    }
-    strip.base_thresholds = base_thresholds_.as<float>() + first_column;
-    if (by_product_) strip.base_offsets = base_offsets_.as<float>() + first_column;
-    score_strip(strip, row);
-  }
 }
 
 // Some base rows at a time are loaded, decoded where they are not binary32 already, and scored while they are near.
@@ -355,7 +264,7 @@ void TileScorer::score_fields(const Stripe& stripe, const plan::Tile& tile, Side
   fields_->begin_tile(base, stripe.fields(), tile);
   load_base_thresholds(tile);
   walk_strips(
-      stripe, tile, nullptr, 0, 0, [](std::uint64_t) -> const float* { return nullptr; },
+      stripe, tile, {0, stripe.rows()}, nullptr, 0, 0, [](std::uint64_t) -> const float* { return nullptr; },
       [&](kernels::Strip& strip, std::uint64_t row) {
         load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
         const auto first_column = static_cast<std::uint32_t>(strip.base_thresholds - base_thresholds_.as<float>());
@@ -407,13 +316,19 @@ void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {
                      {query_thresholds_.as<float>(), base_thresholds_.as<float>(), query_offsets_.as<float>(),
                       base_offsets_.as<float>()},
                      for_queries_.list);
+  } else if (looks_first_) {
+    const kernels::RescorePairs rescore =
+        metric_ == Metric::kL2 ? kernel_->squared_l2_of_row_pairs : kernel_->inner_product_of_row_pairs;
+    rescore(stripe.rounded().row(0), rounded_->row(0), static_cast<std::uint32_t>(shapes_.dims),
+            for_queries_.list.pairs, for_queries_.list.count, for_queries_.list.scores);
+    scored_by_definition_ += for_queries_.list.count;
   } else if (by_product_) {
     for (const kernels::Survivors& survivors : {for_queries_.list, for_bases_.list})
       kernel_->squared_l2_of_panel_pairs(stripe.panel(0), panels_.as<float>(), static_cast<std::uint32_t>(shapes_.dims),
                                          survivors.pairs, survivors.count, survivors.scores);
   }
   drain_to_queries(for_queries_.list, tile, stripe.begin());
-  if (shapes_.self_join) drain_to_bases(cascade_ ? for_queries_.list : for_bases_.list, tile, stripe.begin());
+  if (shapes_.self_join) drain_to_bases(has_one_list() ? for_queries_.list : for_bases_.list, tile, stripe.begin());
   for_queries_.list.count = 0;
   for_bases_.list.count = 0;
 }

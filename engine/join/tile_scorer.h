@@ -11,6 +11,9 @@
 // decides, with a margin for all rounding, which pairs can matter, and those are scored by the definition as they are
 // drained.
 //
+// Where there is a matrix unit, it takes the first look (rounded_rows.h): bounds instead of scores, and the definition
+// for the pairs that they let through, while those are few.
+//
 // With few queries nothing is packed but they: base rows pass once, where they lie (kernels::RowStrip).
 //
 // With a screen, the strips are of the rows' first coordinates and the scores are bounds; what they let through goes
@@ -30,6 +33,7 @@
 
 #include "engine/join/field_scorer.h"
 #include "engine/join/l2_margin.h"
+#include "engine/join/rounded_rows.h"
 #include "engine/join/screen_cascade.h"
 #include "engine/join/side.h"
 #include "engine/join/stripe.h"
@@ -50,13 +54,25 @@ class TileScorer {
 
   std::uint64_t candidates() const noexcept { return candidates_; }
   double seconds_loading() const noexcept { return seconds_loading_ + (fields_ ? fields_->seconds_loading() : 0.0); }
-  ScreenCounts screen_counts() const noexcept { return cascade_ ? cascade_->counts() : ScreenCounts{}; }
+  // With a first look instead of a screen: of the pairs scored by the definition alone.
+  ScreenCounts screen_counts() const noexcept {
+    return cascade_ ? cascade_->counts() : ScreenCounts{.scored = scored_by_definition_};
+  }
 
  private:
   void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
+  void score_rounded(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
+  std::uint64_t rows_before_a_look(const Stripe& stripe, const plan::Tile& tile) const noexcept;
+  void look_first(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row);
+  void score_rows_directly(const Stripe& stripe, const plan::Tile& tile, std::uint64_t end_row);
   void score_screened(const Stripe& stripe, const plan::Tile& tile, SideWindow& window);
+  // Rows of the stripe, counted from its first; panels begin with them.
+  struct StripeRows {
+    std::uint64_t begin, end;
+  };
+  // Walks these rows' query panels past the tile's base panels: score_strip(strip, first row in the stripe).
   template <typename QueryPanel, typename ScoreStrip>
-  void walk_strips(const Stripe& stripe, const plan::Tile& tile, const float* base_panels,
+  void walk_strips(const Stripe& stripe, const plan::Tile& tile, StripeRows rows, const float* base_panels,
                    std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel, ScoreStrip score_strip);
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base);
@@ -89,6 +105,8 @@ class TileScorer {
 
   const plan::Shapes shapes_;
   const kernels::TileKernel* kernel_;
+  const kernels::ScreenKernel* screen_kernel_;
+  std::uint32_t strip_width_;  // query rows of a strip
   Metric metric_;
   bool larger_better_;
   TopKState* state_;
@@ -97,10 +115,18 @@ class TileScorer {
   std::uint64_t candidates_ = 0;
   double seconds_loading_ = 0.0;
 
+  const double* base_squared_norms() const noexcept;
+
   // l2 by the product (l2_margin.h), where few enough pairs survive to be scored again.
   L2Margin margin_;
   bool by_product_ = false;  // this tile
   bool next_by_product_ = false;
+  // A first look (rounded_rows.h), on the same condition.
+  std::optional<RoundedRows> rounded_;
+  bool looks_first_ = false;  // this tile
+  bool next_looks_first_ = true;
+  bool tile_tells_ = true;                  // whether it pays for the next one
+  std::uint64_t scored_by_definition_ = 0;  // pairs, all or those that were looked at first
   std::uint32_t tiles_to_score_directly_ = 0;
   std::uint64_t survivors_of_tile_ = 0;
   std::optional<ScreenCascade> cascade_;
@@ -109,7 +135,10 @@ class TileScorer {
   float weakest_base_threshold_ = 0.0f;
   float least_base_offset_ = 0.0f;
 
-  SurvivorBuffer for_queries_;  // with a screen, for either side
+  // Whether the kernel of this tile makes one list, of what survives for either side.
+  bool has_one_list() const noexcept { return cascade_ || looks_first_; }
+
+  SurvivorBuffer for_queries_;  // or for either side
   SurvivorBuffer for_bases_;
 
   BudgetedMemory panels_;

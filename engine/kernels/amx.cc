@@ -136,17 +136,27 @@ inline Bfloat16 norm_above(float squares) {
       (static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_castps_si128(_mm_set_ss(norm)))) >> 16) + 1);
 }
 
-// Where the coordinates of a row stand, from its first on.
+// Where the coordinates of a row stand, from its first on, and how sixteen of them from a multiple of sixteen on are
+// put there.
 struct QueryLayout {
   static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
     return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
            row % kTileRows * kBlockDims + dim % kBlockDims;
+  }
+  static inline void store(__m256i coordinates, std::uint32_t row, std::uint32_t dim, Bfloat16* panel) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel + at(row, dim)), coordinates);
   }
 };
 struct BaseLayout {
   static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
     return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
            dim % kBlockDims / 2 * kBlockDims + row % kTileRows * 2 + dim % 2;
+  }
+  static inline void store(__m256i coordinates, std::uint32_t row, std::uint32_t dim, Bfloat16* panel) {
+    alignas(32) std::uint32_t pairs[kLanes / 2];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(pairs), coordinates);
+    Bfloat16* out = panel + at(row, dim);
+    for (std::uint32_t i = 0; i < kLanes / 2; ++i) __builtin_memcpy(out + i * kBlockDims, pairs + i, sizeof pairs[i]);
   }
 };
 
@@ -171,9 +181,7 @@ inline RowSquares pack_row(const float* values, std::uint32_t dims, std::uint32_
     exact = _mm512_fmadd_ps(value, value, exact);
     rounded = _mm512_fmadd_ps(near, near, rounded);
     lost = _mm512_fmadd_ps(difference, difference, lost);
-    alignas(32) Bfloat16 coordinates[kLanes];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(coordinates), _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
-    for (std::uint32_t i = 0; i < kLanes; ++i) panel[Layout::at(row, d + i)] = coordinates[i];
+    Layout::store(_mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)), row, d, panel);
   }
   return {_mm512_reduce_add_ps(exact), _mm512_reduce_add_ps(rounded), _mm512_reduce_add_ps(lost)};
 }

@@ -65,8 +65,9 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
 }
 
 std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
-  // A screen leaves so little arithmetic to a base row that making it ready weighs more.
-  const std::uint64_t most = shapes.screen.in_use() ? kScreenedStripeRows : kPreferredStripeRows;
+  // A screen, or a first look, leaves so little arithmetic to a base row that making it ready weighs more.
+  const bool cheap_pairs = shapes.screen.in_use() || shapes.rounded_floats != 0;
+  const std::uint64_t most = cheap_pairs ? kScreenedStripeRows : kPreferredStripeRows;
   const std::uint64_t rows = std::max<std::uint64_t>(1, shapes.query_end() - shapes.query_begin());
   const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), std::uint64_t{512}, most);
   return round_up(std::min(wanted, rows), shapes.query_width);

@@ -158,10 +158,12 @@ Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const 
   const double pairs =
       static_cast<double>(job.query_rows) * static_cast<double>(job.base_rows) * (job.self_join ? 0.5 : 1.0);
   const double rows = static_cast<double>(job.query_rows) + (job.self_join ? 0.0 : static_cast<double>(job.base_rows));
-  const double without = pairs * (dims * kNsPerDimInTile + kNsPerPairInTile);
   const double making = rows * (dims * (prefix_dims + kRowsSeeded) * kNsPerDimInTile + kNsPerRow);
   const double entering =
       static_cast<double>(job.top_k) / static_cast<double>(job.base_rows) * kEntering * dims * kNsPerDimDefinition;
+  const double without =
+      pairs * (job.looks_first ? dims * screen_kernel.ns_per_dim + screen_kernel.ns_per_pair + entering
+                               : dims * kNsPerDimInTile + kNsPerPairInTile);
   Prediction best;
   best.cost = std::numeric_limits<double>::infinity();
   for (std::uint64_t first = 0; first < coordinates.steps; ++first)

@@ -19,6 +19,7 @@ struct PredictedJob {
   std::uint64_t query_rows = 1;
   std::uint64_t base_rows = 1;
   bool self_join = false;
+  bool looks_first = false;  // without a screen, the same kernel takes a first look at all coordinates
   Workers workers;
 };
 

@@ -51,6 +51,14 @@ class ScreenMargin {
               16.0 * kUnit);
   }
 
+  // For rows that are bounded by their own inner product: no coordinates but theirs, and nothing left out.
+  static ScreenMargin of_whole_rows(std::uint64_t columns) {
+    const auto dims = static_cast<double>(columns);
+    ScreenMargin margin;
+    margin.slack_ = kMore * (gamma(dims + 16.0) + 2.0 * gamma(dims + 64.0) + 16.0 * kUnit);
+    return margin;
+  }
+
   // Whether the shares above are small enough to be of use.
   bool is_usable() const noexcept { return slack_ < 0.05; }
   // At least the share of |x| |y| by which a pair's score, as computed, can exceed p.q + rho rho, as computed.
@@ -66,6 +74,8 @@ class ScreenMargin {
   }
 
  private:
+  ScreenMargin() = default;
+
   static constexpr double kUnit = 0x1p-24;
   static constexpr double kMore = 1.05;  // for products of shares, and norms of directions beside 1
   static constexpr double kTiny = 1e-17;
