@@ -1,8 +1,6 @@
 // The page budget holds: what the kernel calls the tool's peak (VmHWM, by wait4) stays within --budget, for every kind
 // of matrix and for every verb, when the data is larger than the budget.
-//
-// Under a sanitizer the process is larger than the plan can know (shadow memory, quarantine): there the budgets have
-// more room, and the plan's own figure is held to them instead.
+// Not under a sanitizer: it makes the process larger than the plan can know (shadow memory, quarantine).
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -15,12 +13,6 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
@@ -68,9 +60,7 @@ json report_at(const std::string& path) { return json::parse(read_bytes(path)); 
 
 void expect_within(const ToolResult& result, std::uint64_t budget_bytes) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  if (!kSanitized) {
-    EXPECT_LE(result.peak_rss_bytes, budget_bytes);
-  }
+  EXPECT_LE(result.peak_rss_bytes, budget_bytes);
 }
 
 // The budget that the error names; `arguments` are a job's, without --budget.
@@ -90,8 +80,6 @@ class Budget : public testing::Test {
   json run_within(std::vector<std::string> arguments, std::uint64_t budget_mebibytes, int threads) {
     arguments.insert(arguments.end(), {"--threads", std::to_string(threads), "-o", knn_, "--report", report_,
                                        "--progress", "none", "--checkpoint-seconds", "1000"});
-    // A sanitized process's own size varies by more than the half mebibyte that the named budget has room for.
-    if (kSanitized) budget_mebibytes = std::max(budget_mebibytes, smallest_budget_mebibytes(arguments) + 4);
     arguments.insert(arguments.end(), {"--budget", mebibytes(budget_mebibytes)});
     SCOPED_TRACE(arguments[0] + ' ' + mebibytes(budget_mebibytes) + ' ' + std::to_string(threads) + " threads");
     const ToolResult result = run_tool(arguments);
@@ -109,9 +97,8 @@ class Budget : public testing::Test {
     ASSERT_GT(std::filesystem::file_size(base), 48 * kMiB);
     std::size_t metric = 0;
     // Under a sanitizer only the plan's figures can be compared, and each run is slow: one of each kind does.
-    const std::vector<int> all_threads = kSanitized ? std::vector{2} : std::vector{1, 2, 5};
-    const std::vector<std::uint64_t> budgets =
-        kSanitized ? std::vector<std::uint64_t>{48} : std::vector<std::uint64_t>{48, 64, 128, 512};
+    const std::vector<int> all_threads = {1, 2, 5};
+    const std::vector<std::uint64_t> budgets = {48, 64, 128, 512};
     for (const int threads : all_threads)
       for (const std::uint64_t budget : budgets) {
         run_within({"search", base, queries, "--metric", metrics[++metric % metrics.size()]}, budget, threads);
@@ -209,11 +196,9 @@ TEST_F(Budget, WhatPlanNamesWorksAndLessIsRefusedOrWorksToo) {
         const json planned = json::parse(run_tool(plan).out);
         const std::uint64_t named = planned["smallest_budget_bytes"].get<std::uint64_t>() / kMiB;
         EXPECT_EQ(planned["smallest_budget_bytes"], named * kMiB) << "not whole mebibytes";
-        // Under a sanitizer one process is a few mebibytes larger than the next.
-        const std::uint64_t given = named + (kSanitized ? 4 : 0);
-        arguments.insert(arguments.end(), {"-o", knn_, "--progress", "none", "--budget", mebibytes(given)});
+        arguments.insert(arguments.end(), {"-o", knn_, "--progress", "none", "--budget", mebibytes(named)});
         SCOPED_TRACE(testing::PrintToString(arguments));
-        expect_within(run_tool(arguments), given * kMiB);
+        expect_within(run_tool(arguments), named * kMiB);
         arguments.back() = mebibytes(named - 1);
         expect_refused_or_within(run_tool(arguments), (named - 1) * kMiB);
       }
@@ -236,9 +221,7 @@ TEST_F(Budget, HoldsForAFewRowsAndAHugeTopK) {
         ++(result.exit_code == 0 ? done : refused);
       }
   EXPECT_GT(refused, 0);
-  if (!kSanitized) {
-    EXPECT_GT(done, 0);
-  }
+  EXPECT_GT(done, 0);
   const ToolResult beyond = run_tool({"join", base_, "--top-k", "2147483649", "-o", knn_});
   EXPECT_EQ(beyond.exit_code, 2);
   EXPECT_THAT(beyond.err, HasSubstr("2147483648"));
@@ -280,7 +263,7 @@ TEST_F(Budget, EveryVerbStreams) {
         {"export", knn_, folder_ / "out.ivecs"}}) {
     SCOPED_TRACE(verb[0] + ' ' + verb.back());
     std::vector<std::string> arguments = verb;
-    arguments.insert(arguments.end(), {"--budget", mebibytes(kSanitized ? 4096 : kBudgetMebibytes)});
+    arguments.insert(arguments.end(), {"--budget", mebibytes(kBudgetMebibytes)});
     expect_within(run_tool(arguments), kBudgetMebibytes * kMiB);
   }
 }

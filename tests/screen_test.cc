@@ -24,7 +24,7 @@ namespace {
 
 // The scalar kernel takes minutes for as many under a sanitizer.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kRowsOfEachKind = 300;
+constexpr std::uint64_t kRowsOfEachKind = 200;
 #else
 constexpr std::uint64_t kRowsOfEachKind = 900;
 #endif
