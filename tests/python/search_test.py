@@ -51,6 +51,32 @@ class JoinTest(TempFolderTest):
         self.assertEqual(sum(len(found) for found, _ in nn), graph.nnz)
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(nn))[:][0], rows)
 
+    def test_all_pairs(self):
+        nn = self.join(top_k=0, metric="ip", min_score=8.0)
+        self.assertEqual((nn.shape, len(nn)), ((2000, 0), 2000))
+        graph = nn.to_csr()
+        self.assertEqual(graph.nnz, nn.info["entries"])
+        self.assertEqual(sum(len(found) for found, _ in nn), graph.nnz)
+        lengths = set()
+        for row in (0, 3, 77, 1999):
+            rows, scores = nn[row]
+            expected = definition(self.rows, self.rows[row], "ip")
+            expected[row] = -np.inf
+            self.assertEqual(sorted(rows), list(np.flatnonzero(expected >= 8.0)))
+            np.testing.assert_allclose(scores, expected[rows], rtol=1e-5)
+            self.assertTrue((np.diff(scores) <= 0).all())
+            np.testing.assert_array_equal(nn.row(row)[0], rows)
+            np.testing.assert_array_equal(graph[row].indices, np.sort(rows))
+            lengths.add(len(rows))
+        self.assertGreater(len(lengths), 1)
+        starts, rows, scores = nn.to_pairs()
+        np.testing.assert_array_equal(rows[starts[77] : starts[78]], nn[77][0])
+        np.testing.assert_array_equal(scores[starts[77] : starts[78]], nn[77][1])
+        self.assertIn("pairs", repr(nn))
+        self.assertRaises(IndexError, lambda: nn[2000])
+        self.assertRaises(simtile.InvalidArgumentError, nn.to_numpy)
+        self.assertEqual(self.join(top_k=0, min_score=2.0).to_csr().nnz, 0)
+
     def test_sparse_join(self):
         x = scipy.sparse.random(300, 800, density=0.05, format="csr", dtype=np.float32, random_state=3)
         m = simtile.Matrix.from_scipy(x, self.path("s.emb"))

@@ -74,6 +74,7 @@ def join(
 
     matrix: a Matrix or the path of one.
     out: the neighbours file to write; it appears whole or not at all.
+    top_k: at least 1; or 0 with a min_score: all pairs that are good enough, however many.
     metric: "cosine", "ip" or "l2" (squared distance, smaller is better).
     budget: most memory that the whole process may use, what it holds already included: "1GiB", "512MB" or bytes.
         Default: what it holds, and half of what it may still take.
