@@ -120,6 +120,22 @@ class MatrixTest(TempFolderTest):
         self.assertIsInstance(missing.exception, OSError)
         self.assertRaises(simtile.InvalidArgumentError, simtile.Matrix, m.path, check="often")
 
+    def test_a_failed_write_is_cleared_away_while_its_exception_lives(self):
+        dense, sparse = random_rows(50, 4), scipy.sparse.random(50, 9, density=0.5, format="csr", random_state=1)
+        for write, good in ((simtile.Matrix.from_numpy, dense), (simtile.Matrix.from_scipy, sparse)):
+            bad = good.copy()
+            bad[7, 3] = np.nan
+            for wrong, ids in ((bad, None), (good, ["a"] * 49 + [None])):
+                try:
+                    write(wrong, self.path("a.emb"), ids=ids)
+                    self.fail("written all the same")
+                except simtile.Error as error:
+                    self.assertEqual(os.listdir(self.folder), [])
+                    m = write(good, self.path("a.emb"))
+                    self.assertIsNotNone(error.__traceback__)
+                self.assertEqual(m.shape, good.shape)
+                os.unlink(self.path("a.emb"))
+
     def test_damage_is_found_when_touched(self):
         rows = random_rows(5000, 64)
         path = simtile.Matrix.from_numpy(rows, self.path("a.emb")).path

@@ -58,7 +58,9 @@ def write_dense(
         natural = "f32"  # unit rows have no use for the integers that they came from
     stored = dtype or natural
     row_ids = _Ids(ids, len(x))
-    writer = _simtile.MatrixWriter(
+    step = max(1, _PIECE_BYTES // (4 * max(1, x.shape[1])))
+    # A float64 beyond float32 becomes an infinity, which the writer refuses.
+    with np.errstate(over="ignore"), _simtile.MatrixWriter(
         path,
         columns=x.shape[1],
         dtype=stored,
@@ -67,13 +69,11 @@ def write_dense(
         normalize=normalize,
         integers=stored == "i8" and x.dtype == np.int8,
         durable=durable,
-    )
-    step = max(1, _PIECE_BYTES // (4 * x.shape[1]))
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which the writer refuses
+    ) as writer:
         for begin in range(0, len(x), step):
             writer.append_dense(np.ascontiguousarray(x[begin : begin + step], dtype=np.float32))
             row_ids.append(writer, begin, min(begin + step, len(x)))
-    writer.finish()
+        writer.finish()
 
 
 def write_sparse(x: Any, path: str, ids: Optional[Sequence[Any]], normalize: bool, durable: bool) -> None:
@@ -82,7 +82,7 @@ def write_sparse(x: Any, path: str, ids: Optional[Sequence[Any]], normalize: boo
         x = x.copy()
         x.sum_duplicates()
     row_ids = _Ids(ids, x.shape[0])
-    writer = _simtile.MatrixWriter(
+    with _simtile.MatrixWriter(
         path,
         columns=x.shape[1],
         dtype="f32",
@@ -91,19 +91,23 @@ def write_sparse(x: Any, path: str, ids: Optional[Sequence[Any]], normalize: boo
         normalize=normalize,
         integers=False,
         durable=durable,
-    )
-    begin = 0
-    while begin < x.shape[0]:
-        # As many rows as make a piece, and one at least.
-        limit = int(x.indptr[begin]) + _PIECE_BYTES // 8
-        end = max(begin + 1, int(np.searchsorted(x.indptr, limit, side="right")) - 1)
-        end = min(end, begin + (1 << 16), x.shape[0])
-        first, last = int(x.indptr[begin]), int(x.indptr[end])
-        writer.append_sparse(
-            (x.indptr[begin : end + 1] - first).astype(np.int64),
-            x.indices[first:last].astype(np.uint32),
-            x.data[first:last].astype(np.float32),
-        )
-        row_ids.append(writer, begin, end)
-        begin = end
-    writer.finish()
+    ) as writer:
+        begin = 0
+        while begin < x.shape[0]:
+            end = _end_of_piece(x.indptr, begin)
+            first, last = int(x.indptr[begin]), int(x.indptr[end])
+            writer.append_sparse(
+                (x.indptr[begin : end + 1] - first).astype(np.int64),
+                x.indices[first:last].astype(np.uint32),
+                x.data[first:last].astype(np.float32),
+            )
+            row_ids.append(writer, begin, end)
+            begin = end
+        writer.finish()
+
+
+def _end_of_piece(starts: Any, begin: int) -> int:
+    """As many rows as make a piece, and one at least."""
+    limit = int(starts[begin]) + _PIECE_BYTES // 8
+    end = max(begin + 1, int(np.searchsorted(starts, limit, side="right")) - 1)
+    return min(end, begin + (1 << 16), len(starts) - 1)
