@@ -77,9 +77,23 @@ class MatrixTest(TempFolderTest):
         self.assertEqual((m.find("grün"), m.find("red"), m.find("black"), m.id(2)), (1, 0, None, "blue"))
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=np.array([7, 5, 2**64 - 1, 0, 1], dtype=np.uint64))
         self.assertEqual((m.find(2**64 - 1), m.find(0), m.id(0)), (2, 3, "7"))
+        for ids in ([2**64 - 1, 5, 0, 2**63, 1], [np.uint64(2**64 - 1), np.int64(5), 0, 2**63, True + 0]):
+            m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=ids)
+            self.assertEqual((m.info["ids"], m.id(0)), ("u64", str(2**64 - 1)))
+            self.assertEqual([m.find(i) for i in ids], [0, 1, 2, 3, 4])
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=np.array(["a", "b", "c", "d", "e"]))
         self.assertEqual(m.find("d"), 3)
-        for ids in (["a"] * 4, [1, "b", 2, 3, 4], [-1, 0, 1, 2, 3], [None] * 5, np.zeros((5, 1), dtype=int)):
+        for ids in (
+            ["a"] * 4,
+            [1, "b", 2, 3, 4],
+            [-1, 0, 1, 2, 3],
+            [-1, 2**63, 1, 2, 3],
+            [2**64, 0, 1, 2, 3],
+            [1.0, 2, 3, 4, 5],
+            [True] * 5,
+            [None] * 5,
+            np.zeros((5, 1), dtype=int),
+        ):
             with self.assertRaises(simtile.InvalidArgumentError):
                 simtile.Matrix.from_numpy(rows, self.path("b.emb"), ids=ids)
         self.assertFalse(os.path.exists(self.path("b.emb")))

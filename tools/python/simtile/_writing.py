@@ -11,6 +11,25 @@ _PIECE_BYTES = 4 << 20
 _KEPT = {"float32": "f32", "float16": "f16", "uint8": "u8", "int8": "i8"}
 
 
+def _as_numbers(ids: Sequence[Any]) -> Optional[np.ndarray]:
+    """The ids as uint64, or None where they are no integers."""
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise InvalidArgumentError("ids are a flat sequence, one for each row")
+    # NumPy has no integers for 2**64 - 1 beside what may be negative: it makes floats or objects of them.
+    if array.dtype.kind in "fO" and all(_is_integer(value) for value in ids):
+        array = np.array([int(value) for value in ids], dtype=object)
+    elif array.dtype.kind not in "iu":
+        return None
+    if len(array) and (int(array.min()) < 0 or int(array.max()) >= 2**64):
+        raise InvalidArgumentError("ids that are numbers are 0 to 2**64 - 1; give strings for others")
+    return array.astype(np.uint64)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 class _Ids:
     """The ids of the rows, to be appended piece by piece."""
 
@@ -21,15 +40,8 @@ class _Ids:
             return
         if len(ids) != rows:
             raise InvalidArgumentError(f"there are {rows} rows but {len(ids)} ids; give one id for each row")
-        array = np.asarray(ids)
-        if array.ndim != 1:
-            raise InvalidArgumentError("ids are a flat sequence, one for each row")
-        if array.dtype.kind in "iu":
-            if array.dtype.kind == "i" and rows and array.min() < 0:
-                raise InvalidArgumentError("ids that are numbers are 0 or more; give strings for others")
-            self.kind, self._ids = "u64", array.astype(np.uint64)
-        else:
-            self.kind, self._ids = "string", ids
+        numbers = _as_numbers(ids)
+        self.kind, self._ids = ("string", ids) if numbers is None else ("u64", numbers)
 
     def append(self, writer: Any, begin: int, end: int) -> None:
         if self.kind == "u64":
