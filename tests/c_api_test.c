@@ -106,6 +106,9 @@ static void test_write_matrix(void) {
   EXPECT(simtile_matrix_find(matrix, "d", &found) == SIMTILE_OK && found == 3);
   EXPECT(simtile_matrix_read_row(matrix, 9, row) == SIMTILE_OK && memcmp(row, points[9], sizeof row) == 0);
   simtile_matrix_close(matrix);
+  ids[4] = NULL;
+  EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, &options) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(strstr(simtile_last_error(), "row 4") != NULL && simtile_verify("ten.emb") == SIMTILE_OK);
   wide[2][1] = NAN;
   EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, NULL) == SIMTILE_CORRUPT);
   EXPECT(strstr(simtile_last_error(), "row 2, column 1") != NULL);
@@ -198,6 +201,7 @@ static void test_searcher(void) {
   uint64_t rows[2 * TOP_K];
   float scores[2 * TOP_K];
   const uint64_t excluded[1] = {40};
+  simtile_searcher* missing = NULL;
   int swapped = 1;
   simtile_query_options_init(&options, sizeof options);
   options.top_k = TOP_K;
@@ -215,8 +219,11 @@ static void test_searcher(void) {
   EXPECT(rows[0] == SIMTILE_NO_ROW && isnan(scores[0]));
   EXPECT(simtile_searcher_reload(searcher, &swapped) == SIMTILE_OK && swapped == 0);
   EXPECT(simtile_searcher_search(searcher, NULL, 1, NULL, rows, scores) == SIMTILE_INVALID_ARGUMENT);
+  options.exclude_rows = NULL;
+  EXPECT(simtile_searcher_search(searcher, points[40], 1, &options, rows, scores) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(simtile_searcher_search(searcher, points[40], 1, NULL, NULL, scores) == SIMTILE_INVALID_ARGUMENT);
   simtile_searcher_close(searcher);
-  EXPECT(simtile_searcher_open("missing.emb", 0, &searcher) == SIMTILE_IO);
+  EXPECT(simtile_searcher_open("missing.emb", 0, &missing) == SIMTILE_IO && missing == NULL);
 }
 
 static void test_errors(void) {
