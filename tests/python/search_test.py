@@ -194,6 +194,13 @@ class SearcherTest(TempFolderTest):
             expected = definition(self.rows, self.rows[query], "l2")
             self.assertEqual(sorted(rows), list(np.flatnonzero(expected <= 30.0)))
             self.assertTrue((np.diff(scores) >= 0).all())
+        self.assertEqual(len(within), 3)
+
+    def test_no_queries_have_no_answers(self):
+        none = np.empty((0, 40), dtype=np.float32)
+        self.assertEqual(self.searcher.search_within(none, 0.5), [])
+        rows, scores = self.searcher.search(none, 7)
+        self.assertEqual((rows.shape, scores.shape), ((0, 7), (0, 7)))
 
     def test_threads_search_at_once(self):
         expected = self.searcher.search(self.rows[:64], 5)

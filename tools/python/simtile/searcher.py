@@ -90,7 +90,8 @@ class Searcher:
         q: (n, columns), taken as float32. Returns n pairs of rows (int64) and scores (float32).
         """
         ends, rows, scores = self._searcher.search_within(np.atleast_2d(self._queries(q)), metric, min_score)
-        return list(zip(np.split(rows, ends[:-1]), np.split(scores, ends[:-1])))
+        begins = [0, *ends]
+        return [(rows[begin:end], scores[begin:end]) for begin, end in zip(begins, ends)]
 
     def reload(self) -> bool:
         """Takes the file that the path names now, if it is another one, and says whether it was. Searches under way
