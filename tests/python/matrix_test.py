@@ -113,6 +113,23 @@ class MatrixTest(TempFolderTest):
         with self.assertRaises(IndexError):
             m[0:2, 3]
 
+    def test_sparse_rows_are_never_dense(self):
+        columns = 2**31 - 1
+        x = scipy.sparse.random(3000, 1000, density=0.01, format="csr", dtype=np.float32, random_state=1)
+        wide = scipy.sparse.csr_matrix((x.data, x.indices * (columns // 1000), x.indptr), shape=(3000, columns))
+        m = simtile.Matrix.from_scipy(wide, self.path("w.emb"))
+        for key in (slice(None), slice(5, 2000, 7), [7, 3, 3], np.arange(3000) % 2 == 0, slice(9, 9)):
+            found, expected = m[key], wide[key]
+            self.assertEqual((found.shape, found.dtype), (expected.shape, np.float32))
+            self.assertEqual(abs(found - expected).nnz, 0)
+            self.assertTrue(found.has_canonical_format)
+        self.assertEqual(m[2999].shape, (1, columns))
+        with open(m.path, "r+b") as file:
+            file.seek(4096 + 64)
+            file.write(b"\xff")
+        with self.assertRaises(simtile.CorruptError):
+            simtile.Matrix(m.path)[:]
+
     def test_refusals_name_the_place_and_leave_the_old_file(self):
         rows = random_rows(5000, 300)
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"))

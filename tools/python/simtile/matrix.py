@@ -155,21 +155,27 @@ class Matrix:
 
         f32, f16 and u8: read-only views of the mapped file for integers and slices, no byte is copied; lists and masks
         copy, as they do in NumPy. A view keeps the mapping, whatever becomes of the Matrix. bf16 and i8 are decoded to
-        new float32 arrays. Sparse: a float32 scipy.sparse.csr_matrix of decoded rows; rows alone can be asked for.
+        new float32 arrays. Sparse: a float32 scipy.sparse.csr_matrix; rows alone can be asked for.
         """
         if self._rows is not None and self._is_plain:
             return self._rows[key]
         rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
         chosen = np.arange(len(self), dtype=np.uint64)[rows]
-        decoded = self._file.read_rows(np.ascontiguousarray(np.atleast_1d(chosen)))
         if self.is_sparse:
             if rest:
                 raise IndexError("a sparse matrix gives whole rows; index the columns of what it gives")
-            from scipy.sparse import csr_matrix
-
-            return csr_matrix(decoded)
+            return self._csr(np.atleast_1d(chosen))
+        decoded = self._file.read_rows(np.ascontiguousarray(np.atleast_1d(chosen)))
         decoded = decoded if np.ndim(chosen) else decoded[0]
         return decoded[(slice(None),) * np.ndim(chosen) + rest] if rest else decoded
+
+    def _csr(self, chosen: np.ndarray) -> Any:
+        from scipy.sparse import csr_matrix
+
+        starts, columns, values = self._file.read_csr(np.ascontiguousarray(chosen))
+        # SciPy's column numbers have a sign.
+        columns = columns.view(np.int32) if self.shape[1] <= 2**31 else columns.astype(np.int64)
+        return csr_matrix((values, columns, starts), shape=(len(chosen), self.shape[1]))
 
     def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
         """numpy.asarray(m): all rows; a view where m[:] is one."""
