@@ -145,7 +145,11 @@ class MatrixTest(TempFolderTest):
         self.assertEqual(os.listdir(self.folder), ["a.emb"])
         for wrong in (lambda: m[5000], lambda: m[0, 300]):
             self.assertRaises(IndexError, wrong)
-        self.assertRaises(simtile.InvalidArgumentError, m.rows, [5000])
+        for which in ([5000], [-1], [1.5], ["1"], [True], [0, 2**64 - 1]):
+            self.assertRaises(simtile.InvalidArgumentError, m.rows, which)
+        self.assertEqual(m.rows([]).shape, (0, 300))
+        for row in (-1, 5000, 1.0, None, 2**64):
+            self.assertRaises(simtile.InvalidArgumentError, m.id, row)
         with self.assertRaises(simtile.IoError) as missing:
             simtile.Matrix(self.path("missing.emb"))
         self.assertIsInstance(missing.exception, OSError)

@@ -117,6 +117,31 @@ class JoinTest(TempFolderTest):
         self.assertRaises(simtile.InvalidArgumentError, self.join, budget="much")
         self.assertRaises(simtile.InvalidArgumentError, self.join, top_k=0)
         self.assertRaises(TypeError, self.join, top_n=3)
+        for option, value in (
+            ("threads", -1),
+            ("threads", 2**32),
+            ("threads", 1.5),
+            ("top_k", None),
+            ("top_k", -1),
+            ("top_k", 2.0),
+            ("min_score", "high"),
+            ("metric", None),
+            ("screen", None),
+            ("checkpoint_seconds", "often"),
+        ):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, option):
+                self.join(**{option: value})
+            if option != "checkpoint_seconds":
+                with self.assertRaisesRegex(simtile.InvalidArgumentError, option):
+                    simtile.plan(self.matrix, **{option: value})
+        self.assertEqual(self.join(top_k=np.int64(3), threads=np.uint8(1)).shape, (2000, 3))
+        self.assertRaises(simtile.InvalidArgumentError, simtile.screen, self.matrix, threads=-1)
+        nn = self.join(top_k=3)
+        for call in (nn.query_id, nn.base_id, nn.row):
+            for row in (-1, 1.0, "1", 2000):
+                self.assertRaises(simtile.InvalidArgumentError, call, row)
+        for row in (1.5, None, "1"):
+            self.assertRaises(IndexError, nn.__getitem__, row)
         self.assertRaises(simtile.IoError, simtile.join, self.path("no.emb"), out=self.path("no.knn"))
 
 
@@ -237,7 +262,16 @@ class SearcherTest(TempFolderTest):
         bad[3] = np.nan
         for q in (bad, self.rows[0, :39], self.rows[None, :2]):
             self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, q, 3)
-        self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, self.rows[0], 0)
+        for top_k in (0, -1, None, 2.5):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "top_k"):
+                self.searcher.search(self.rows[0], top_k)
+        for search in (self.searcher.search, self.searcher.search_within):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "min_score"):
+                search(self.rows[:1], min_score="high")
+        for exclude in ([1.5], [-1], [True]):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "exclude"):
+                self.searcher.search(self.rows[0], 3, exclude=exclude)
+        self.assertRaises(simtile.InvalidArgumentError, simtile.Searcher, self.matrix, threads=-1)
         self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, self.rows[0], 3, metric="hamming")
         simtile.Matrix.from_numpy(self.rows[::-1], self.path("a.emb"))
         self.assertEqual(self.searcher.search(self.rows[0], 1)[0][0], 0)

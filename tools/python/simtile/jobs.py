@@ -4,6 +4,7 @@ import os
 from typing import Any, Callable, Optional, Union
 
 from . import _simtile
+from ._arguments import threads as checked_threads
 from .neighbours import Neighbours
 
 Path = Union[str, "os.PathLike[str]"]
@@ -131,4 +132,4 @@ def plan(
 def screen(matrix: Any, *, out: Optional[Path] = None, budget: Size = None, threads: int = 0) -> None:
     """Makes the matrix's screen file, by default beside it, where jobs look for it: bounds that let joins and searches
     skip work, to the same bytes. Dense matrices of at least 64 rows and 32 columns."""
-    _simtile.build_screen(_path(matrix), "" if out is None else os.fspath(out), _bytes(budget), threads)
+    _simtile.build_screen(_path(matrix), "" if out is None else os.fspath(out), _bytes(budget), checked_threads(threads))

@@ -6,6 +6,7 @@ from typing import Any, Optional, Sequence, Union
 import numpy as np
 
 from . import _simtile
+from ._arguments import row_numbers, whole
 from ._writing import write_dense, write_sparse
 
 Path = Union[str, "os.PathLike[str]"]
@@ -105,7 +106,7 @@ class Matrix:
             ids_path="" if ids is None else os.fspath(ids),
             dataset=dataset,
             normalize=normalize,
-            text_dims=text_dims,
+            text_dims=whole("text_dims", text_dims),
         )
         return cls(path)
 
@@ -191,11 +192,11 @@ class Matrix:
 
         which: row numbers, 0 to len(m) - 1. Raises InvalidArgumentError for another, CorruptError for a damaged block.
         """
-        return self._file.read_rows(np.ascontiguousarray(which, dtype=np.uint64).reshape(-1))
+        return self._file.read_rows(row_numbers("which", which))
 
     def id(self, row: int) -> str:
         """What the user calls a row; its number where there are no ids."""
-        return self._file.id(row)
+        return self._file.id(whole("row", row))
 
     def find(self, id: Any) -> Optional[int]:
         """The first row with this id, or None."""

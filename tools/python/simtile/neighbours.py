@@ -7,6 +7,7 @@ from typing import Any, Iterator, Optional, Tuple, Union
 import numpy as np
 
 from . import _simtile
+from ._arguments import whole
 
 Path = Union[str, "os.PathLike[str]"]
 RowsAndScores = Tuple[np.ndarray, np.ndarray]
@@ -62,14 +63,17 @@ class Neighbours:
             if step != 1:
                 raise IndexError("rows are read in order; use a step of 1")
             return self._file.read_rows(begin, max(0, end - begin))
-        number = int(row)
+        try:
+            number = operator.index(row)
+        except TypeError:
+            raise IndexError(f"rows are integers or slices of them, not {row!r}") from None
         if not -total <= number < total:
             raise IndexError(f"there is no row {number}; rows are 0 to {total - 1}")
         return self._file.read_row(number % total)
 
     def row(self, row: int) -> RowsAndScores:
-        """nn[row]: all that the row has, of a top K and of all pairs alike."""
-        return self[operator.index(row)]
+        """All that the row has, as nn[row], of a top K and of all pairs alike; row: 0 to len(nn) - 1."""
+        return self._file.read_row(whole("row", row))
 
     def __iter__(self) -> Iterator[RowsAndScores]:
         for row in range(len(self)):
@@ -104,11 +108,11 @@ class Neighbours:
 
     def query_id(self, row: int) -> str:
         """What the user calls a query row; its number where there are no ids."""
-        return self._file.query_id(row)
+        return self._file.query_id(whole("row", row))
 
     def base_id(self, row: int) -> str:
         """What the user calls a row that was found; its number where there are no ids."""
-        return self._file.base_id(row)
+        return self._file.base_id(whole("row", row))
 
     def find(self, id: Any) -> Optional[int]:
         """The first query row with this id, or None."""
