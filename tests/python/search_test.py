@@ -128,6 +128,8 @@ class JoinTest(TempFolderTest):
             ("metric", None),
             ("screen", None),
             ("checkpoint_seconds", "often"),
+            ("budget", -5),
+            ("budget", 1.5),
         ):
             with self.assertRaisesRegex(simtile.InvalidArgumentError, option):
                 self.join(**{option: value})

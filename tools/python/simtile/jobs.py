@@ -5,6 +5,7 @@ from typing import Any, Callable, Optional, Union
 
 from . import _simtile
 from ._arguments import threads as checked_threads
+from ._arguments import whole
 from .neighbours import Neighbours
 
 Path = Union[str, "os.PathLike[str]"]
@@ -19,7 +20,7 @@ def _bytes(size: Size) -> int:
     if size is None:
         return 0
     # No bytes at all are a budget too, and too small a one: 0 stands for "not given" below.
-    return max(1, _simtile.parse_byte_size(size) if isinstance(size, str) else int(size))
+    return max(1, _simtile.parse_byte_size(size) if isinstance(size, str) else whole("budget", size))
 
 
 def _callback(progress: Any) -> Optional[Callable[[int, int], Any]]:
