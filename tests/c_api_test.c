@@ -109,6 +109,8 @@ static void test_write_matrix(void) {
   ids[4] = NULL;
   EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, &options) == SIMTILE_INVALID_ARGUMENT);
   EXPECT(strstr(simtile_last_error(), "row 4") != NULL && simtile_verify("ten.emb") == SIMTILE_OK);
+  ids[4] = "";
+  EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, &options) == SIMTILE_CORRUPT);
   wide[2][1] = NAN;
   EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, NULL) == SIMTILE_CORRUPT);
   EXPECT(strstr(simtile_last_error(), "row 2, column 1") != NULL);

@@ -73,7 +73,7 @@ class MatrixTest(TempFolderTest):
 
     def test_ids(self):
         rows = random_rows(5, 3)
-        m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=["red", "grün", "blue", "red", ""])
+        m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=["red", "grün", "blue", "red", "white"])
         self.assertEqual((m.find("grün"), m.find("red"), m.find("black"), m.id(2)), (1, 0, None, "blue"))
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=np.array([7, 5, 2**64 - 1, 0, 1], dtype=np.uint64))
         self.assertEqual((m.find(2**64 - 1), m.find(0), m.id(0)), (2, 3, "7"))
@@ -96,6 +96,8 @@ class MatrixTest(TempFolderTest):
         ):
             with self.assertRaises(simtile.InvalidArgumentError):
                 simtile.Matrix.from_numpy(rows, self.path("b.emb"), ids=ids)
+        with self.assertRaisesRegex(simtile.CorruptError, "the id of row 1 is empty"):
+            simtile.Matrix.from_numpy(rows, self.path("b.emb"), ids=["a", "", "c", "d", "e"])
         self.assertFalse(os.path.exists(self.path("b.emb")))
 
     def test_sparse(self):

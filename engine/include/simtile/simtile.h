@@ -107,7 +107,7 @@ typedef struct simtile_write_options {
 
 SIMTILE_API void simtile_write_options_init(simtile_write_options* options, size_t size);
 /* Writes rows x columns values from memory; row r begins at values + r * row_stride, row_stride >= columns (both in
- * floats). NaN and infinity are SIMTILE_CORRUPT. `options` may be NULL. */
+ * floats). NaN, infinity and an empty id are SIMTILE_CORRUPT. `options` may be NULL. */
 SIMTILE_API simtile_status simtile_write_matrix(const char* matrix_path, const float* values, uint64_t rows,
                                                 uint64_t columns, uint64_t row_stride,
                                                 const simtile_write_options* options);

@@ -52,13 +52,13 @@ class Matrix:
 
         x: rows x columns of finite numbers. float32, float16, uint8 and int8 are kept as they are; the rest becomes
             float32.
-        ids: one id for each row, all strings or all integers from 0 to 2**64 - 1.
+        ids: one id for each row, all strings, none of them empty, or all integers from 0 to 2**64 - 1.
         dtype: "f32", "f16", "bf16", "i8" or "u8", to store something else.
         normalize: scale each row to Euclidean norm one; a zero row stays zero.
         durable: wait until the disk has it. False saves that, for files that may be lost in a power cut.
 
-        Raises CorruptError for NaN, infinity or what the dtype cannot hold, with row and column; InvalidArgumentError
-        for a wrong shape or number of ids; IoError.
+        Raises CorruptError for NaN, infinity or what the dtype cannot hold, with row and column, and for an empty id;
+        InvalidArgumentError for a wrong shape, number or kind of ids; IoError.
         """
         write_dense(x, os.fspath(path), ids, dtype, normalize, durable)
         return cls(path)
