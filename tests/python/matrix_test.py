@@ -156,6 +156,10 @@ class MatrixTest(TempFolderTest):
             simtile.Matrix(self.path("missing.emb"))
         self.assertIsInstance(missing.exception, OSError)
         self.assertRaises(simtile.InvalidArgumentError, simtile.Matrix, m.path, check="often")
+        self.assertRaises(simtile.InvalidArgumentError, simtile.Matrix, m.path, check=None)
+        for dtype in ("f80", 3, np.float32):
+            with self.assertRaises(simtile.InvalidArgumentError):
+                simtile.Matrix.from_numpy(m[:], self.path("b.emb"), dtype=dtype)
 
     def test_a_failed_write_is_cleared_away_while_its_exception_lives(self):
         dense, sparse = random_rows(50, 4), scipy.sparse.random(50, 9, density=0.5, format="csr", random_state=1)

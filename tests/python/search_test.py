@@ -270,10 +270,13 @@ class SearcherTest(TempFolderTest):
         for search in (self.searcher.search, self.searcher.search_within):
             with self.assertRaisesRegex(simtile.InvalidArgumentError, "min_score"):
                 search(self.rows[:1], min_score="high")
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "metric"):
+                search(self.rows[:1], min_score=0.5, metric=None)
         for exclude in ([1.5], [-1], [True]):
             with self.assertRaisesRegex(simtile.InvalidArgumentError, "exclude"):
                 self.searcher.search(self.rows[0], 3, exclude=exclude)
-        self.assertRaises(simtile.InvalidArgumentError, simtile.Searcher, self.matrix, threads=-1)
+        for option in ({"threads": -1}, {"check": None}, {"isa": 3}):
+            self.assertRaises(simtile.InvalidArgumentError, simtile.Searcher, self.matrix, **option)
         self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, self.rows[0], 3, metric="hamming")
         simtile.Matrix.from_numpy(self.rows[::-1], self.path("a.emb"))
         self.assertEqual(self.searcher.search(self.rows[0], 1)[0][0], 0)

@@ -26,6 +26,12 @@ def real(name: str, value: Any) -> float:
         raise InvalidArgumentError(f"{name} is {value!r}; give a number") from None
 
 
+def word(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{name} is {value!r}; give a string")
+    return value
+
+
 def threads(value: Any) -> int:
     return whole("threads", value, most=2**32 - 1)
 

@@ -5,6 +5,7 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from . import _simtile
+from ._arguments import word
 from .errors import InvalidArgumentError
 
 _PIECE_BYTES = 4 << 20
@@ -68,7 +69,7 @@ def write_dense(
     natural = _KEPT.get(x.dtype.name, "f32")
     if normalize and natural in ("u8", "i8"):
         natural = "f32"  # unit rows have no use for the integers that they came from
-    stored = dtype or natural
+    stored = natural if dtype is None else word("dtype", dtype)
     row_ids = _Ids(ids, len(x))
     step = max(1, _PIECE_BYTES // (4 * max(1, x.shape[1])))
     # A float64 beyond float32 becomes an infinity, which the writer refuses.

@@ -133,4 +133,5 @@ def plan(
 def screen(matrix: Any, *, out: Optional[Path] = None, budget: Size = None, threads: int = 0) -> None:
     """Makes the matrix's screen file, by default beside it, where jobs look for it: bounds that let joins and searches
     skip work, to the same bytes. Dense matrices of at least 64 rows and 32 columns."""
-    _simtile.build_screen(_path(matrix), "" if out is None else os.fspath(out), _bytes(budget), checked_threads(threads))
+    path = "" if out is None else os.fspath(out)
+    _simtile.build_screen(_path(matrix), path, _bytes(budget), checked_threads(threads))

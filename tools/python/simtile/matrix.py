@@ -6,7 +6,7 @@ from typing import Any, Optional, Sequence, Union
 import numpy as np
 
 from . import _simtile
-from ._arguments import row_numbers, whole
+from ._arguments import row_numbers, whole, word
 from ._writing import write_dense, write_sparse
 
 Path = Union[str, "os.PathLike[str]"]
@@ -29,7 +29,7 @@ class Matrix:
     def __init__(self, path: Path, *, check: str = "touch"):
         self._path = os.fspath(path)
         self._check = check
-        self._file = _simtile.Matrix(self._path, check)
+        self._file = _simtile.Matrix(self._path, word("check", check))
         self._take_generation()
 
     def _take_generation(self) -> None:
@@ -101,10 +101,10 @@ class Matrix:
         _simtile.import_file(
             os.fspath(source),
             os.fspath(path),
-            format=format,
-            dtype=dtype or "",
+            format=word("format", format),
+            dtype="" if dtype is None else word("dtype", dtype),
             ids_path="" if ids is None else os.fspath(ids),
-            dataset=dataset,
+            dataset=word("dataset", dataset),
             normalize=normalize,
             text_dims=whole("text_dims", text_dims),
         )

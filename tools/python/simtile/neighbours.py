@@ -7,7 +7,7 @@ from typing import Any, Iterator, Optional, Tuple, Union
 import numpy as np
 
 from . import _simtile
-from ._arguments import whole
+from ._arguments import whole, word
 
 Path = Union[str, "os.PathLike[str]"]
 RowsAndScores = Tuple[np.ndarray, np.ndarray]
@@ -26,7 +26,7 @@ class Neighbours:
     def __init__(self, path: Path, *, check: str = "touch"):
         self._path = os.fspath(path)
         self._check = check
-        self._file = _simtile.Neighbours(self._path, check)
+        self._file = _simtile.Neighbours(self._path, word("check", check))
         #: What the job that made it says of itself (budget_bytes, peak_rss_bytes, seconds, ...), after join() and
         #: search(); None when the file was opened.
         self.report: "Optional[dict[str, Any]]" = None

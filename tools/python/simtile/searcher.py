@@ -6,7 +6,7 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from . import _simtile
-from ._arguments import real, row_numbers, whole
+from ._arguments import real, row_numbers, whole, word
 from ._arguments import threads as checked_threads
 from .errors import InvalidArgumentError
 
@@ -29,7 +29,9 @@ class Searcher:
     def __init__(self, base: Any, *, threads: int = 0, check: str = "touch", isa: str = "auto"):
         self._path = os.fspath(getattr(base, "path", base))
         self._options = (threads, check, isa)
-        self._searcher = _simtile.Searcher(self._path, mode=check, threads=checked_threads(threads), isa=isa)
+        self._searcher = _simtile.Searcher(
+            self._path, mode=word("check", check), threads=checked_threads(threads), isa=word("isa", isa)
+        )
 
     @property
     def path(self) -> str:
@@ -76,7 +78,7 @@ class Searcher:
         rows, scores = self._searcher.search(
             np.atleast_2d(queries),
             whole("top_k", top_k, least=1),
-            metric,
+            word("metric", metric),
             None if min_score is None else real("min_score", min_score),
             row_numbers("exclude", exclude),
         )
@@ -90,7 +92,7 @@ class Searcher:
         q: (n, columns), taken as float32. Returns n pairs of rows (int64) and scores (float32).
         """
         ends, rows, scores = self._searcher.search_within(
-            np.atleast_2d(self._queries(q)), metric, real("min_score", min_score)
+            np.atleast_2d(self._queries(q)), word("metric", metric), real("min_score", min_score)
         )
         begins = [0, *ends]
         return [(rows[begin:end], scores[begin:end]) for begin, end in zip(begins, ends)]
