@@ -106,6 +106,11 @@ static void test_write_matrix(void) {
   EXPECT(simtile_matrix_find(matrix, "d", &found) == SIMTILE_OK && found == 3);
   EXPECT(simtile_matrix_read_row(matrix, 9, row) == SIMTILE_OK && memcmp(row, points[9], sizeof row) == 0);
   simtile_matrix_close(matrix);
+  ids[4] = NULL;
+  EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, &options) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(strstr(simtile_last_error(), "row 4") != NULL && simtile_verify("ten.emb") == SIMTILE_OK);
+  ids[4] = "";
+  EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, &options) == SIMTILE_CORRUPT);
   wide[2][1] = NAN;
   EXPECT(simtile_write_matrix("ten.emb", wide[0], 10, COLUMNS, COLUMNS + 3, NULL) == SIMTILE_CORRUPT);
   EXPECT(strstr(simtile_last_error(), "row 2, column 1") != NULL);
@@ -140,6 +145,41 @@ static void test_join_and_neighbours(void) {
   simtile_neighbours_close(neighbours);
 }
 
+/* All pairs from a score on: any number a row, which the rectangle of a top K has no room for. */
+static void test_all_pairs(void) {
+  simtile_job_options options = job_options();
+  simtile_neighbours_info info = {.size = sizeof info};
+  simtile_neighbours* neighbours = NULL;
+  static uint64_t rows[ROWS];
+  static float scores[ROWS];
+  uint64_t count = 0, expected = 0, cut = 0;
+  options.top_k = 0;
+  EXPECT(simtile_join("points.emb", "pairs.knn", &options, NULL) == SIMTILE_INVALID_ARGUMENT);
+  options.has_min_score = 1;
+  options.min_score = 0.5f;
+  EXPECT(simtile_join("points.emb", "pairs.knn", &options, NULL) == SIMTILE_OK);
+  EXPECT(simtile_neighbours_open("pairs.knn", &neighbours) == SIMTILE_OK);
+  EXPECT(simtile_neighbours_get_info(neighbours, &info) == SIMTILE_OK && info.rows == ROWS && info.top_k == 0);
+  for (int other = 0; other < ROWS; ++other) expected += other != 40 && product(40, other) >= options.min_score;
+  EXPECT(simtile_neighbours_row(neighbours, 40, NULL, NULL, 0, &count) == SIMTILE_OK);
+  EXPECT(count == expected && count > 1 && count <= info.base_rows);
+  EXPECT(simtile_neighbours_row(neighbours, 40, rows, scores, ROWS, &count) == SIMTILE_OK && count == expected);
+  EXPECT(rows[0] == best_neighbour(40) && scores[0] == product(40, (int)rows[0]));
+  for (uint64_t i = 1; i < count; ++i) EXPECT(scores[i] <= scores[i - 1] && scores[i] == product(40, (int)rows[i]));
+  rows[1] = 77;
+  EXPECT(simtile_neighbours_row(neighbours, 40, rows, scores, 1, &cut) == SIMTILE_OK && cut == count && rows[1] == 77);
+  EXPECT(simtile_neighbours_row(neighbours, 40, NULL, NULL, 1, &cut) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(simtile_neighbours_row(neighbours, 40, rows, scores, 1, NULL) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(simtile_neighbours_row(neighbours, ROWS, rows, scores, 1, &cut) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(simtile_neighbours_row(NULL, 0, rows, scores, 1, &cut) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(simtile_neighbours_read(neighbours, 40, 1, rows, scores) == SIMTILE_INVALID_ARGUMENT);
+  simtile_neighbours_close(neighbours);
+  EXPECT(simtile_neighbours_open("points.knn", &neighbours) == SIMTILE_OK);
+  EXPECT(simtile_neighbours_row(neighbours, 40, rows, scores, ROWS, &count) == SIMTILE_OK && count == TOP_K);
+  EXPECT(rows[0] == best_neighbour(40));
+  simtile_neighbours_close(neighbours);
+}
+
 static void test_search(void) {
   const simtile_job_options options = job_options();
   simtile_neighbours* neighbours = NULL;
@@ -163,6 +203,7 @@ static void test_searcher(void) {
   uint64_t rows[2 * TOP_K];
   float scores[2 * TOP_K];
   const uint64_t excluded[1] = {40};
+  simtile_searcher* missing = NULL;
   int swapped = 1;
   simtile_query_options_init(&options, sizeof options);
   options.top_k = TOP_K;
@@ -180,8 +221,11 @@ static void test_searcher(void) {
   EXPECT(rows[0] == SIMTILE_NO_ROW && isnan(scores[0]));
   EXPECT(simtile_searcher_reload(searcher, &swapped) == SIMTILE_OK && swapped == 0);
   EXPECT(simtile_searcher_search(searcher, NULL, 1, NULL, rows, scores) == SIMTILE_INVALID_ARGUMENT);
+  options.exclude_rows = NULL;
+  EXPECT(simtile_searcher_search(searcher, points[40], 1, &options, rows, scores) == SIMTILE_INVALID_ARGUMENT);
+  EXPECT(simtile_searcher_search(searcher, points[40], 1, NULL, NULL, scores) == SIMTILE_INVALID_ARGUMENT);
   simtile_searcher_close(searcher);
-  EXPECT(simtile_searcher_open("missing.emb", 0, &searcher) == SIMTILE_IO);
+  EXPECT(simtile_searcher_open("missing.emb", 0, &missing) == SIMTILE_IO && missing == NULL);
 }
 
 static void test_errors(void) {
@@ -287,6 +331,7 @@ int main(int argc, char** argv) {
   test_import_and_matrix();
   test_write_matrix();
   test_join_and_neighbours();
+  test_all_pairs();
   test_search();
   test_searcher();
   test_errors();

@@ -141,15 +141,25 @@ TEST(MatrixIds, AnIdThatOccursTwiceFindsItsFirstRow) {
   options.columns = 1;
   options.id_kind = IdKind::kString;
   storage::MatrixWriter writer(folder / "a.emb", options);
-  for (const char* id : {"x", "twice", "", "twice"}) {
+  for (const char* id : {"x", "twice", "y", "twice"}) {
     writer.append_rows(std::vector<float>{1.0f});
     writer.append_id(id);
   }
   writer.finish();
   const Matrix matrix(folder / "a.emb");
   EXPECT_EQ(matrix.find("twice"), 1u);
-  EXPECT_EQ(matrix.find(""), 2u);
-  EXPECT_EQ(matrix.id(2), "");
+  EXPECT_EQ(matrix.find(""), std::nullopt);
+  EXPECT_EQ(matrix.id(2), "y");
+}
+
+TEST(MatrixIds, AnEmptyOneNamesNothingAndIsRefused) {
+  const TempFolder folder;
+  storage::MatrixWriterOptions options;
+  options.columns = 1;
+  options.id_kind = IdKind::kString;
+  storage::MatrixWriter writer(folder / "a.emb", options);
+  writer.append_id("x");
+  EXPECT_THAT(expect_error(ErrorCode::kCorrupt, [&] { writer.append_id(""); }), HasSubstr("row 1 is empty"));
 }
 
 TEST(Matrix, RefusesRowsThatDoNotExist) {

@@ -67,6 +67,13 @@ storage::IdKind id_kind_of(const simtile_write_options& options) {
   return options.string_ids != nullptr ? storage::IdKind::kString : storage::IdKind::kNone;
 }
 
+std::string_view string_id_of(const simtile_write_options& options, std::uint64_t row) {
+  if (options.string_ids[row] == nullptr)
+    throw Error(ErrorCode::kInvalidArgument,
+                "string_ids is NULL for row " + std::to_string(row) + "; give one id for each row");
+  return options.string_ids[row];
+}
+
 }  // namespace
 }  // namespace simtile::c_api
 
@@ -106,7 +113,7 @@ simtile_status simtile_write_matrix(const char* matrix_path, const float* values
     for (uint64_t row = 0; row < rows; ++row) {
       writer.append_rows({values + row * row_stride, static_cast<std::size_t>(columns)});
       if (given.u64_ids != nullptr) writer.append_id(given.u64_ids[row]);
-      if (given.string_ids != nullptr) writer.append_id(std::string_view(given.string_ids[row]));
+      if (given.string_ids != nullptr) writer.append_id(string_id_of(given, row));
     }
     writer.finish();
   });

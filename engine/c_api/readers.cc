@@ -1,4 +1,7 @@
 // The C ABI's readers: matrix files and neighbours files.
+#include <algorithm>
+#include <vector>
+
 #include "engine/base/checked.h"
 #include "engine/c_api/guarded.h"
 #include "simtile/matrix.h"
@@ -113,6 +116,21 @@ simtile_status simtile_neighbours_read(const simtile_neighbours* neighbours, uin
     const auto entries = static_cast<std::size_t>(
         simtile::checked_multiply(count, neighbours->file.info().top_k, simtile::ErrorCode::kInvalidArgument, "count"));
     neighbours->file.read_rows(first_row, count, {rows, entries}, {scores, entries});
+  });
+}
+
+simtile_status simtile_neighbours_row(const simtile_neighbours* neighbours, uint64_t row, uint64_t* rows, float* scores,
+                                      uint64_t capacity, uint64_t* count) {
+  return guarded([&] {
+    check_handle(neighbours);
+    require(count != nullptr, "the place for the count is NULL");
+    require(capacity == 0 || (rows != nullptr && scores != nullptr), "the place for the rows or the scores is NULL");
+    const std::vector<simtile::Neighbour> found = neighbours->file.neighbours(row);
+    for (std::uint64_t i = 0; i < std::min<std::uint64_t>(capacity, found.size()); ++i) {
+      rows[i] = found[i].row;
+      scores[i] = found[i].score;
+    }
+    *count = found.size();
   });
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <queue>
 
+#include "simtile/error.h"
+
 namespace simtile::storage {
 namespace {
 
@@ -42,6 +44,9 @@ IdWriter::IdWriter(const std::string& beside_path, IdKind kind)
 void IdWriter::append(std::uint64_t id) { append_bytes(std::as_bytes(std::span(&id, 1))); }
 
 void IdWriter::append(std::string_view id) {
+  if (id.empty())
+    throw Error(ErrorCode::kCorrupt,
+                "the id of row " + std::to_string(rows_) + " is empty; every row needs one that names it");
   const std::uint64_t start = ids_.bytes();
   offsets_.append(std::as_bytes(std::span(&start, 1)));
   append_bytes(std::as_bytes(std::span(id)));

@@ -20,7 +20,7 @@ class IdWriter {
   // `beside_path`: the spools are made in this file's folder.
   IdWriter(const std::string& beside_path, IdKind kind);
 
-  // Appends the next row's id, of the kind given to the constructor.
+  // Appends the next row's id, of the kind given to the constructor. An empty one is an Error(kCorrupt).
   void append(std::uint64_t id);
   void append(std::string_view id);
 

@@ -73,15 +73,31 @@ class MatrixTest(TempFolderTest):
 
     def test_ids(self):
         rows = random_rows(5, 3)
-        m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=["red", "grün", "blue", "red", ""])
+        m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=["red", "grün", "blue", "red", "white"])
         self.assertEqual((m.find("grün"), m.find("red"), m.find("black"), m.id(2)), (1, 0, None, "blue"))
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=np.array([7, 5, 2**64 - 1, 0, 1], dtype=np.uint64))
         self.assertEqual((m.find(2**64 - 1), m.find(0), m.id(0)), (2, 3, "7"))
+        for ids in ([2**64 - 1, 5, 0, 2**63, 1], [np.uint64(2**64 - 1), np.int64(5), 0, 2**63, True + 0]):
+            m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=ids)
+            self.assertEqual((m.info["ids"], m.id(0)), ("u64", str(2**64 - 1)))
+            self.assertEqual([m.find(i) for i in ids], [0, 1, 2, 3, 4])
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"), ids=np.array(["a", "b", "c", "d", "e"]))
         self.assertEqual(m.find("d"), 3)
-        for ids in (["a"] * 4, [1, "b", 2, 3, 4], [-1, 0, 1, 2, 3], [None] * 5, np.zeros((5, 1), dtype=int)):
+        for ids in (
+            ["a"] * 4,
+            [1, "b", 2, 3, 4],
+            [-1, 0, 1, 2, 3],
+            [-1, 2**63, 1, 2, 3],
+            [2**64, 0, 1, 2, 3],
+            [1.0, 2, 3, 4, 5],
+            [True] * 5,
+            [None] * 5,
+            np.zeros((5, 1), dtype=int),
+        ):
             with self.assertRaises(simtile.InvalidArgumentError):
                 simtile.Matrix.from_numpy(rows, self.path("b.emb"), ids=ids)
+        with self.assertRaisesRegex(simtile.CorruptError, "the id of row 1 is empty"):
+            simtile.Matrix.from_numpy(rows, self.path("b.emb"), ids=["a", "", "c", "d", "e"])
         self.assertFalse(os.path.exists(self.path("b.emb")))
 
     def test_sparse(self):
@@ -99,6 +115,23 @@ class MatrixTest(TempFolderTest):
         with self.assertRaises(IndexError):
             m[0:2, 3]
 
+    def test_sparse_rows_are_never_dense(self):
+        columns = 2**31 - 1
+        x = scipy.sparse.random(3000, 1000, density=0.01, format="csr", dtype=np.float32, random_state=1)
+        wide = scipy.sparse.csr_matrix((x.data, x.indices * (columns // 1000), x.indptr), shape=(3000, columns))
+        m = simtile.Matrix.from_scipy(wide, self.path("w.emb"))
+        for key in (slice(None), slice(5, 2000, 7), [7, 3, 3], np.arange(3000) % 2 == 0, slice(9, 9)):
+            found, expected = m[key], wide[key]
+            self.assertEqual((found.shape, found.dtype), (expected.shape, np.float32))
+            self.assertEqual(abs(found - expected).nnz, 0)
+            self.assertTrue(found.has_canonical_format)
+        self.assertEqual(m[2999].shape, (1, columns))
+        with open(m.path, "r+b") as file:
+            file.seek(4096 + 64)
+            file.write(b"\xff")
+        with self.assertRaises(simtile.CorruptError):
+            simtile.Matrix(m.path)[:]
+
     def test_refusals_name_the_place_and_leave_the_old_file(self):
         rows = random_rows(5000, 300)
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"))
@@ -114,11 +147,35 @@ class MatrixTest(TempFolderTest):
         self.assertEqual(os.listdir(self.folder), ["a.emb"])
         for wrong in (lambda: m[5000], lambda: m[0, 300]):
             self.assertRaises(IndexError, wrong)
-        self.assertRaises(simtile.InvalidArgumentError, m.rows, [5000])
+        for which in ([5000], [-1], [1.5], ["1"], [True], [0, 2**64 - 1]):
+            self.assertRaises(simtile.InvalidArgumentError, m.rows, which)
+        self.assertEqual(m.rows([]).shape, (0, 300))
+        for row in (-1, 5000, 1.0, None, 2**64):
+            self.assertRaises(simtile.InvalidArgumentError, m.id, row)
         with self.assertRaises(simtile.IoError) as missing:
             simtile.Matrix(self.path("missing.emb"))
         self.assertIsInstance(missing.exception, OSError)
         self.assertRaises(simtile.InvalidArgumentError, simtile.Matrix, m.path, check="often")
+        self.assertRaises(simtile.InvalidArgumentError, simtile.Matrix, m.path, check=None)
+        for dtype in ("f80", 3, np.float32):
+            with self.assertRaises(simtile.InvalidArgumentError):
+                simtile.Matrix.from_numpy(m[:], self.path("b.emb"), dtype=dtype)
+
+    def test_a_failed_write_is_cleared_away_while_its_exception_lives(self):
+        dense, sparse = random_rows(50, 4), scipy.sparse.random(50, 9, density=0.5, format="csr", random_state=1)
+        for write, good in ((simtile.Matrix.from_numpy, dense), (simtile.Matrix.from_scipy, sparse)):
+            bad = good.copy()
+            bad[7, 3] = np.nan
+            for wrong, ids in ((bad, None), (good, ["a"] * 49 + [None])):
+                try:
+                    write(wrong, self.path("a.emb"), ids=ids)
+                    self.fail("written all the same")
+                except simtile.Error as error:
+                    self.assertEqual(os.listdir(self.folder), [])
+                    m = write(good, self.path("a.emb"))
+                    self.assertIsNotNone(error.__traceback__)
+                self.assertEqual(m.shape, good.shape)
+                os.unlink(self.path("a.emb"))
 
     def test_damage_is_found_when_touched(self):
         rows = random_rows(5000, 64)

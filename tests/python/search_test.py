@@ -51,6 +51,32 @@ class JoinTest(TempFolderTest):
         self.assertEqual(sum(len(found) for found, _ in nn), graph.nnz)
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(nn))[:][0], rows)
 
+    def test_all_pairs(self):
+        nn = self.join(top_k=0, metric="ip", min_score=8.0)
+        self.assertEqual((nn.shape, len(nn)), ((2000, 0), 2000))
+        graph = nn.to_csr()
+        self.assertEqual(graph.nnz, nn.info["entries"])
+        self.assertEqual(sum(len(found) for found, _ in nn), graph.nnz)
+        lengths = set()
+        for row in (0, 3, 77, 1999):
+            rows, scores = nn[row]
+            expected = definition(self.rows, self.rows[row], "ip")
+            expected[row] = -np.inf
+            self.assertEqual(sorted(rows), list(np.flatnonzero(expected >= 8.0)))
+            np.testing.assert_allclose(scores, expected[rows], rtol=1e-5)
+            self.assertTrue((np.diff(scores) <= 0).all())
+            np.testing.assert_array_equal(nn.row(row)[0], rows)
+            np.testing.assert_array_equal(graph[row].indices, np.sort(rows))
+            lengths.add(len(rows))
+        self.assertGreater(len(lengths), 1)
+        starts, rows, scores = nn.to_pairs()
+        np.testing.assert_array_equal(rows[starts[77] : starts[78]], nn[77][0])
+        np.testing.assert_array_equal(scores[starts[77] : starts[78]], nn[77][1])
+        self.assertIn("pairs", repr(nn))
+        self.assertRaises(IndexError, lambda: nn[2000])
+        self.assertRaises(simtile.InvalidArgumentError, nn.to_numpy)
+        self.assertEqual(self.join(top_k=0, min_score=2.0).to_csr().nnz, 0)
+
     def test_sparse_join(self):
         x = scipy.sparse.random(300, 800, density=0.05, format="csr", dtype=np.float32, random_state=3)
         m = simtile.Matrix.from_scipy(x, self.path("s.emb"))
@@ -91,6 +117,33 @@ class JoinTest(TempFolderTest):
         self.assertRaises(simtile.InvalidArgumentError, self.join, budget="much")
         self.assertRaises(simtile.InvalidArgumentError, self.join, top_k=0)
         self.assertRaises(TypeError, self.join, top_n=3)
+        for option, value in (
+            ("threads", -1),
+            ("threads", 2**32),
+            ("threads", 1.5),
+            ("top_k", None),
+            ("top_k", -1),
+            ("top_k", 2.0),
+            ("min_score", "high"),
+            ("metric", None),
+            ("screen", None),
+            ("checkpoint_seconds", "often"),
+            ("budget", -5),
+            ("budget", 1.5),
+        ):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, option):
+                self.join(**{option: value})
+            if option != "checkpoint_seconds":
+                with self.assertRaisesRegex(simtile.InvalidArgumentError, option):
+                    simtile.plan(self.matrix, **{option: value})
+        self.assertEqual(self.join(top_k=np.int64(3), threads=np.uint8(1)).shape, (2000, 3))
+        self.assertRaises(simtile.InvalidArgumentError, simtile.screen, self.matrix, threads=-1)
+        nn = self.join(top_k=3)
+        for call in (nn.query_id, nn.base_id, nn.row):
+            for row in (-1, 1.0, "1", 2000):
+                self.assertRaises(simtile.InvalidArgumentError, call, row)
+        for row in (1.5, None, "1"):
+            self.assertRaises(IndexError, nn.__getitem__, row)
         self.assertRaises(simtile.IoError, simtile.join, self.path("no.emb"), out=self.path("no.knn"))
 
 
@@ -168,6 +221,13 @@ class SearcherTest(TempFolderTest):
             expected = definition(self.rows, self.rows[query], "l2")
             self.assertEqual(sorted(rows), list(np.flatnonzero(expected <= 30.0)))
             self.assertTrue((np.diff(scores) >= 0).all())
+        self.assertEqual(len(within), 3)
+
+    def test_no_queries_have_no_answers(self):
+        none = np.empty((0, 40), dtype=np.float32)
+        self.assertEqual(self.searcher.search_within(none, 0.5), [])
+        rows, scores = self.searcher.search(none, 7)
+        self.assertEqual((rows.shape, scores.shape), ((0, 7), (0, 7)))
 
     def test_threads_search_at_once(self):
         expected = self.searcher.search(self.rows[:64], 5)
@@ -204,7 +264,19 @@ class SearcherTest(TempFolderTest):
         bad[3] = np.nan
         for q in (bad, self.rows[0, :39], self.rows[None, :2]):
             self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, q, 3)
-        self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, self.rows[0], 0)
+        for top_k in (0, -1, None, 2.5):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "top_k"):
+                self.searcher.search(self.rows[0], top_k)
+        for search in (self.searcher.search, self.searcher.search_within):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "min_score"):
+                search(self.rows[:1], min_score="high")
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "metric"):
+                search(self.rows[:1], min_score=0.5, metric=None)
+        for exclude in ([1.5], [-1], [True]):
+            with self.assertRaisesRegex(simtile.InvalidArgumentError, "exclude"):
+                self.searcher.search(self.rows[0], 3, exclude=exclude)
+        for option in ({"threads": -1}, {"check": None}, {"isa": 3}):
+            self.assertRaises(simtile.InvalidArgumentError, simtile.Searcher, self.matrix, **option)
         self.assertRaises(simtile.InvalidArgumentError, self.searcher.search, self.rows[0], 3, metric="hamming")
         simtile.Matrix.from_numpy(self.rows[::-1], self.path("a.emb"))
         self.assertEqual(self.searcher.search(self.rows[0], 1)[0][0], 0)

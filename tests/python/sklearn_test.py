@@ -1,9 +1,11 @@
 import copy
+import functools
 import gc
 import os
 import pickle
 import tempfile
 import unittest
+import unittest.mock
 import warnings
 
 import numpy as np
@@ -105,6 +107,22 @@ class NearestNeighborsTest(TempFolderTest):
         distances, rows = fitted._run_job(queries, 9)[::-1]
         np.testing.assert_array_equal(rows, searched[1])
         np.testing.assert_array_equal(fitted._distances(distances), searched[0])
+
+    def test_the_screen_that_jobs_want_is_made_once_and_beside_our_own_file_alone(self):
+        X, queries = random_rows(2000, 64), random_rows(300, 64, seed=2)
+        given = simtile.Matrix.from_numpy(X, self.path("given.emb"))
+        with unittest.mock.patch("simtile.sklearn.search_files", functools.partial(simtile.search, screen="on")):
+            for fitted, kept in ((NearestNeighbors().fit(X), True), (NearestNeighbors().fit(given), False)):
+                path = fitted._matrix.path + ".screen"
+                first = fitted._run_job(queries, 9)
+                self.assertFalse(os.path.exists(path))
+                for _ in range(2):
+                    np.testing.assert_array_equal(fitted._run_job(queries, 9), first)
+                    self.assertEqual(os.path.exists(path), kept)
+        fitted = NearestNeighbors().fit(X)
+        fitted._run_job(queries, 9)
+        fitted._run_job(queries, 9)
+        self.assertFalse(os.path.exists(fitted._matrix.path + ".screen"))  # these jobs wanted none
 
     def test_a_matrix_is_used_where_it_lies(self):
         X = random_rows(500, 10)

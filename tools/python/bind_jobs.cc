@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/memory/process_memory.h"
+#include "simtile/error.h"
 #include "simtile/job.h"
 #include "simtile/screen.h"
 #include "tools/python/bindings.h"
@@ -22,19 +23,31 @@ std::uint64_t default_budget() {
   return held + std::min(limit > held ? limit - held : 0, available_memory_bytes()) / 2;
 }
 
+// Python's own words for a value that does not fit name neither the option nor the value.
+template <typename T>
+T option(const py::dict& given, const char* name) {
+  const py::object value = given[name];
+  try {
+    return value.cast<T>();
+  } catch (const py::cast_error&) {
+    throw Error(ErrorCode::kInvalidArgument, std::string(name) + " cannot be " + py::repr(value).cast<std::string>() +
+                                                 "; help(simtile.join) says what it may be");
+  }
+}
+
 JobOptions job_options(const py::dict& given) {
   JobOptions options;
-  options.top_k = given["top_k"].cast<std::uint64_t>();
-  options.metric = parse_metric(given["metric"].cast<std::string>());
-  options.min_score = given["min_score"].cast<std::optional<float>>();
-  options.budget_bytes = given["budget_bytes"].cast<std::uint64_t>();
+  options.top_k = option<std::uint64_t>(given, "top_k");
+  options.metric = parse_metric(option<std::string>(given, "metric"));
+  options.min_score = option<std::optional<float>>(given, "min_score");
+  options.budget_bytes = option<std::uint64_t>(given, "budget_bytes");
   if (options.budget_bytes == 0) options.budget_bytes = default_budget();
-  options.threads = given["threads"].cast<std::uint32_t>();
-  options.isa = parse_isa(given["isa"].cast<std::string>());
-  options.screen = parse_screen_use(given["screen"].cast<std::string>());
-  options.work_dir = given["work_dir"].cast<std::string>();
-  options.fresh = given["fresh"].cast<bool>();
-  options.checkpoint_seconds = given["checkpoint_seconds"].cast<double>();
+  options.threads = option<std::uint32_t>(given, "threads");
+  options.isa = parse_isa(option<std::string>(given, "isa"));
+  options.screen = parse_screen_use(option<std::string>(given, "screen"));
+  options.work_dir = option<std::string>(given, "work_dir");
+  options.fresh = option<bool>(given, "fresh");
+  options.checkpoint_seconds = option<double>(given, "checkpoint_seconds");
   return options;
 }
 

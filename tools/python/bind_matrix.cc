@@ -7,6 +7,7 @@
 #include "simtile/matrix.h"
 #include "tools/python/bindings.h"
 #include "tools/python/open_options.h"
+#include "tools/python/sparse_rows.h"
 
 namespace py = pybind11;
 
@@ -67,6 +68,34 @@ py::array_t<float> read_rows(const Matrix& matrix, const py::array_t<std::uint64
   return out;
 }
 
+// Sparse rows as the arrays of a CSR matrix: starts, columns, values. Checked as read_rows() does.
+py::tuple read_csr(const Matrix& matrix, const py::array_t<std::uint64_t, py::array::c_style>& which) {
+  const SparseRows rows(matrix);
+  const std::span<const std::uint64_t> wanted(which.data(), static_cast<std::size_t>(which.size()));
+  py::array_t<std::int64_t> starts(which.size() + 1);
+  std::vector<SparseRows::Extent> extents;
+  std::uint64_t total = starts.mutable_data()[0] = 0;
+  for (const std::uint64_t row : wanted) {
+    total += extents.emplace_back(rows.extent(row)).count;
+    starts.mutable_data()[extents.size()] = static_cast<std::int64_t>(total);
+  }
+  py::array_t<std::uint32_t> columns(static_cast<py::ssize_t>(total));
+  py::array_t<float> values(static_cast<py::ssize_t>(total));
+  std::uint32_t* column_data = columns.mutable_data();
+  float* value_data = values.mutable_data();
+  {
+    const py::gil_scoped_release unlocked;
+    for (const SparseRows::Extent& extent : extents) {
+      const auto count = static_cast<std::size_t>(extent.count);
+      rows.read(extent, {column_data, count}, {value_data, count});
+      column_data += count;
+      value_data += count;
+    }
+    rows.check_intact();
+  }
+  return py::make_tuple(std::move(starts), std::move(columns), std::move(values));
+}
+
 }  // namespace
 
 OpenOptions open_options(const std::string& mode) {
@@ -86,6 +115,7 @@ void bind_matrix(py::module_& module) {
       .def("info", info_of)
       .def("mapped_rows", mapped_rows)
       .def("read_rows", read_rows, py::arg("rows").noconvert())
+      .def("read_csr", read_csr, py::arg("rows").noconvert())
       .def("id", &Matrix::id, py::arg("row"))
       .def(
           "find", [](const Matrix& matrix, const std::string& id) { return matrix.find(id); }, py::arg("id"))

@@ -12,6 +12,28 @@ namespace {
 using storage::IdKind;
 using storage::MatrixWriter;
 
+// A MatrixWriter that Python can end before it lets go of it: the traceback of an exception keeps the writer alive, and
+// with it the lock on the temporary file, for as long as somebody looks at the exception.
+class PythonWriter {
+ public:
+  PythonWriter(const std::string& path, const storage::MatrixWriterOptions& options)
+      : writer_(std::make_unique<MatrixWriter>(path, options)) {}
+  MatrixWriter& writer() {
+    if (!writer_) throw Error(ErrorCode::kInvalidArgument, "the writer was finished or aborted; make another one");
+    return *writer_;
+  }
+  std::uint64_t finish() {
+    const std::uint64_t identity = writer().finish();
+    writer_.reset();
+    return identity;
+  }
+  // Removes what was written so far; after finish(), nothing.
+  void abort() noexcept { writer_.reset(); }
+
+ private:
+  std::unique_ptr<MatrixWriter> writer_;
+};
+
 template <typename T>
 using Array = py::array_t<T, py::array::c_style>;
 
@@ -20,15 +42,16 @@ IdKind id_kind_of(const std::string& word) {
   return word == "u64" ? IdKind::kU64 : IdKind::kString;
 }
 
-void append_dense(MatrixWriter& writer, const Array<float>& rows) {
+void append_dense(PythonWriter& writer, const Array<float>& rows) {
   const std::span<const float> values(rows.data(), static_cast<std::size_t>(rows.size()));
   const py::gil_scoped_release unlocked;
-  writer.append_rows(values);
+  writer.writer().append_rows(values);
 }
 
 // `starts` are positions in `columns` and `values`, one more than there are rows.
-void append_sparse(MatrixWriter& writer, const Array<std::int64_t>& starts, const Array<std::uint32_t>& columns,
+void append_sparse(PythonWriter& python_writer, const Array<std::int64_t>& starts, const Array<std::uint32_t>& columns,
                    const Array<float>& values) {
+  MatrixWriter& writer = python_writer.writer();
   const auto all_columns = std::span(columns.data(), static_cast<std::size_t>(columns.size()));
   const auto all_values = std::span(values.data(), static_cast<std::size_t>(values.size()));
   const auto bounds = std::span(starts.data(), static_cast<std::size_t>(starts.size()));
@@ -41,11 +64,13 @@ void append_sparse(MatrixWriter& writer, const Array<std::int64_t>& starts, cons
   }
 }
 
-void append_numbers(MatrixWriter& writer, const Array<std::uint64_t>& ids) {
+void append_numbers(PythonWriter& python_writer, const Array<std::uint64_t>& ids) {
+  MatrixWriter& writer = python_writer.writer();
   for (py::ssize_t i = 0; i < ids.size(); ++i) writer.append_id(ids.data()[i]);
 }
 
-void append_strings(MatrixWriter& writer, const py::list& ids) {
+void append_strings(PythonWriter& python_writer, const py::list& ids) {
+  MatrixWriter& writer = python_writer.writer();
   for (const py::handle id : ids) {
     Py_ssize_t bytes = 0;
     const char* text = PyUnicode_AsUTF8AndSize(id.ptr(), &bytes);
@@ -69,10 +94,10 @@ ImportOptions import_options(const std::string& format, const std::string& dtype
 }  // namespace
 
 void bind_writer(py::module_& module) {
-  py::class_<MatrixWriter>(module, "MatrixWriter")
+  py::class_<PythonWriter>(module, "MatrixWriter")
       .def(py::init([](const std::string& path, std::uint64_t columns, const std::string& dtype, bool sparse,
                        const std::string& id_kind, bool normalize, bool integers, bool durable) {
-             return std::make_unique<MatrixWriter>(
+             return std::make_unique<PythonWriter>(
                  path, storage::MatrixWriterOptions{
                            .layout = sparse ? storage::MatrixLayout::kCsr : storage::MatrixLayout::kDense,
                            .element_type = parse_element_type(dtype),
@@ -90,7 +115,9 @@ void bind_writer(py::module_& module) {
            py::arg("values").noconvert())
       .def("append_numbers", append_numbers, py::arg("ids").noconvert())
       .def("append_strings", append_strings, py::arg("ids"))
-      .def("finish", &MatrixWriter::finish, py::call_guard<py::gil_scoped_release>());
+      .def("finish", &PythonWriter::finish, py::call_guard<py::gil_scoped_release>())
+      .def("__enter__", [](const py::object& writer) { return writer; })
+      .def("__exit__", [](PythonWriter& writer, const py::args&) { writer.abort(); });
 
   module.def(
       "import_file",

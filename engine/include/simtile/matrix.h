@@ -70,6 +70,7 @@ class Matrix {
 
  private:
   friend class Searcher;
+  friend class SparseRows;  // tools/python/sparse_rows.h
   struct Generation;
   struct State;
   explicit Matrix(std::unique_ptr<State> state);

@@ -107,7 +107,7 @@ typedef struct simtile_write_options {
 
 SIMTILE_API void simtile_write_options_init(simtile_write_options* options, size_t size);
 /* Writes rows x columns values from memory; row r begins at values + r * row_stride, row_stride >= columns (both in
- * floats). NaN and infinity are SIMTILE_CORRUPT. `options` may be NULL. */
+ * floats). NaN, infinity and an empty id are SIMTILE_CORRUPT. `options` may be NULL. */
 SIMTILE_API simtile_status simtile_write_matrix(const char* matrix_path, const float* values, uint64_t rows,
                                                 uint64_t columns, uint64_t row_stride,
                                                 const simtile_write_options* options);
@@ -119,7 +119,7 @@ SIMTILE_API simtile_status simtile_verify(const char* path);
 
 typedef struct simtile_job_options {
   size_t size;
-  uint64_t top_k;         /* 10; at least 1 */
+  uint64_t top_k;         /* 10; or 0 with has_min_score: all pairs that are good enough */
   uint64_t budget_bytes;  /* 0: half of what the process may use; bounds the whole process */
   uint32_t metric;        /* SIMTILE_COSINE */
   uint32_t threads;       /* 0: one for each processor that the process may use */
@@ -146,8 +146,9 @@ typedef struct simtile_job_report {
 } simtile_job_report;
 
 SIMTILE_API void simtile_job_options_init(simtile_job_options* options, size_t size);
-/* Every row's top K among the other rows of the matrix, as a neighbours file. The file appears whole or not at all.
- * A job that was interrupted or killed goes on when it is called again. `options` and `report` may be NULL. */
+/* Every row's top K (or all that are good enough) among the other rows of the matrix, as a neighbours file. The file
+ * appears whole or not at all. A job that was interrupted or killed goes on when it is called again. `options` and
+ * `report` may be NULL. */
 SIMTILE_API simtile_status simtile_join(const char* matrix_path, const char* neighbours_path,
                                         const simtile_job_options* options, simtile_job_report* report);
 /* Every query row's top K among the base's rows; else as simtile_join. */
@@ -181,7 +182,7 @@ SIMTILE_API simtile_status simtile_matrix_find(const simtile_matrix* matrix, con
 typedef struct simtile_neighbours simtile_neighbours;
 typedef struct simtile_neighbours_info {
   size_t size;
-  uint64_t rows, top_k, base_rows, columns, file_bytes;
+  uint64_t rows, top_k, base_rows, columns, file_bytes; /* top_k: 0 of all pairs, any number a row */
   uint64_t identity;
   uint32_t metric, is_self_join;
 } simtile_neighbours_info;
@@ -190,9 +191,15 @@ SIMTILE_API simtile_status simtile_neighbours_open(const char* path, simtile_nei
 SIMTILE_API void simtile_neighbours_close(simtile_neighbours* neighbours);
 SIMTILE_API simtile_status simtile_neighbours_get_info(const simtile_neighbours* neighbours,
                                                        simtile_neighbours_info* info);
-/* Copies `count` rows, best first: count x top_k base rows and scores, SIMTILE_NO_ROW and NaN where there are fewer. */
+/* Copies `count` rows, best first: count x top_k base rows and scores, SIMTILE_NO_ROW and NaN where there are fewer.
+ * Of a top K; all pairs (top_k is 0) are SIMTILE_INVALID_ARGUMENT: simtile_neighbours_row() reads those. */
 SIMTILE_API simtile_status simtile_neighbours_read(const simtile_neighbours* neighbours, uint64_t first_row,
                                                    uint64_t count, uint64_t* rows, float* scores);
+/* One row's neighbours, best first, of a top K and of all pairs alike: *count gets how many there are, without unused
+ * places; the first `capacity` of them are copied. With a capacity of 0 rows and scores may be NULL, which asks for the
+ * count alone. No row has more than base_rows. */
+SIMTILE_API simtile_status simtile_neighbours_row(const simtile_neighbours* neighbours, uint64_t row, uint64_t* rows,
+                                                  float* scores, uint64_t capacity, uint64_t* count);
 /* As simtile_matrix_id: of a query row, and of a base row. */
 SIMTILE_API simtile_status simtile_neighbours_query_id(const simtile_neighbours* neighbours, uint64_t row, char* buffer,
                                                        size_t capacity, size_t* length);

@@ -5,10 +5,30 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from . import _simtile
+from ._arguments import word
 from .errors import InvalidArgumentError
 
 _PIECE_BYTES = 4 << 20
 _KEPT = {"float32": "f32", "float16": "f16", "uint8": "u8", "int8": "i8"}
+
+
+def _as_numbers(ids: Sequence[Any]) -> Optional[np.ndarray]:
+    """The ids as uint64, or None where they are no integers."""
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise InvalidArgumentError("ids are a flat sequence, one for each row")
+    # NumPy has no integers for 2**64 - 1 beside what may be negative: it makes floats or objects of them.
+    if array.dtype.kind in "fO" and all(_is_integer(value) for value in ids):
+        array = np.array([int(value) for value in ids], dtype=object)
+    elif array.dtype.kind not in "iu":
+        return None
+    if len(array) and (int(array.min()) < 0 or int(array.max()) >= 2**64):
+        raise InvalidArgumentError("ids that are numbers are 0 to 2**64 - 1; give strings for others")
+    return array.astype(np.uint64)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 class _Ids:
@@ -21,15 +41,8 @@ class _Ids:
             return
         if len(ids) != rows:
             raise InvalidArgumentError(f"there are {rows} rows but {len(ids)} ids; give one id for each row")
-        array = np.asarray(ids)
-        if array.ndim != 1:
-            raise InvalidArgumentError("ids are a flat sequence, one for each row")
-        if array.dtype.kind in "iu":
-            if array.dtype.kind == "i" and rows and array.min() < 0:
-                raise InvalidArgumentError("ids that are numbers are 0 or more; give strings for others")
-            self.kind, self._ids = "u64", array.astype(np.uint64)
-        else:
-            self.kind, self._ids = "string", ids
+        numbers = _as_numbers(ids)
+        self.kind, self._ids = ("string", ids) if numbers is None else ("u64", numbers)
 
     def append(self, writer: Any, begin: int, end: int) -> None:
         if self.kind == "u64":
@@ -56,9 +69,11 @@ def write_dense(
     natural = _KEPT.get(x.dtype.name, "f32")
     if normalize and natural in ("u8", "i8"):
         natural = "f32"  # unit rows have no use for the integers that they came from
-    stored = dtype or natural
+    stored = natural if dtype is None else word("dtype", dtype)
     row_ids = _Ids(ids, len(x))
-    writer = _simtile.MatrixWriter(
+    step = max(1, _PIECE_BYTES // (4 * max(1, x.shape[1])))
+    # A float64 beyond float32 becomes an infinity, which the writer refuses.
+    with np.errstate(over="ignore"), _simtile.MatrixWriter(
         path,
         columns=x.shape[1],
         dtype=stored,
@@ -67,13 +82,11 @@ def write_dense(
         normalize=normalize,
         integers=stored == "i8" and x.dtype == np.int8,
         durable=durable,
-    )
-    step = max(1, _PIECE_BYTES // (4 * x.shape[1]))
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which the writer refuses
+    ) as writer:
         for begin in range(0, len(x), step):
             writer.append_dense(np.ascontiguousarray(x[begin : begin + step], dtype=np.float32))
             row_ids.append(writer, begin, min(begin + step, len(x)))
-    writer.finish()
+        writer.finish()
 
 
 def write_sparse(x: Any, path: str, ids: Optional[Sequence[Any]], normalize: bool, durable: bool) -> None:
@@ -82,7 +95,7 @@ def write_sparse(x: Any, path: str, ids: Optional[Sequence[Any]], normalize: boo
         x = x.copy()
         x.sum_duplicates()
     row_ids = _Ids(ids, x.shape[0])
-    writer = _simtile.MatrixWriter(
+    with _simtile.MatrixWriter(
         path,
         columns=x.shape[1],
         dtype="f32",
@@ -91,19 +104,23 @@ def write_sparse(x: Any, path: str, ids: Optional[Sequence[Any]], normalize: boo
         normalize=normalize,
         integers=False,
         durable=durable,
-    )
-    begin = 0
-    while begin < x.shape[0]:
-        # As many rows as make a piece, and one at least.
-        limit = int(x.indptr[begin]) + _PIECE_BYTES // 8
-        end = max(begin + 1, int(np.searchsorted(x.indptr, limit, side="right")) - 1)
-        end = min(end, begin + (1 << 16), x.shape[0])
-        first, last = int(x.indptr[begin]), int(x.indptr[end])
-        writer.append_sparse(
-            (x.indptr[begin : end + 1] - first).astype(np.int64),
-            x.indices[first:last].astype(np.uint32),
-            x.data[first:last].astype(np.float32),
-        )
-        row_ids.append(writer, begin, end)
-        begin = end
-    writer.finish()
+    ) as writer:
+        begin = 0
+        while begin < x.shape[0]:
+            end = _end_of_piece(x.indptr, begin)
+            first, last = int(x.indptr[begin]), int(x.indptr[end])
+            writer.append_sparse(
+                (x.indptr[begin : end + 1] - first).astype(np.int64),
+                x.indices[first:last].astype(np.uint32),
+                x.data[first:last].astype(np.float32),
+            )
+            row_ids.append(writer, begin, end)
+            begin = end
+        writer.finish()
+
+
+def _end_of_piece(starts: Any, begin: int) -> int:
+    """As many rows as make a piece, and one at least."""
+    limit = int(starts[begin]) + _PIECE_BYTES // 8
+    end = max(begin + 1, int(np.searchsorted(starts, limit, side="right")) - 1)
+    return min(end, begin + (1 << 16), len(starts) - 1)

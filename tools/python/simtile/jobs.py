@@ -4,6 +4,8 @@ import os
 from typing import Any, Callable, Optional, Union
 
 from . import _simtile
+from ._arguments import threads as checked_threads
+from ._arguments import whole
 from .neighbours import Neighbours
 
 Path = Union[str, "os.PathLike[str]"]
@@ -18,7 +20,7 @@ def _bytes(size: Size) -> int:
     if size is None:
         return 0
     # No bytes at all are a budget too, and too small a one: 0 stands for "not given" below.
-    return max(1, _simtile.parse_byte_size(size) if isinstance(size, str) else int(size))
+    return max(1, _simtile.parse_byte_size(size) if isinstance(size, str) else whole("budget", size))
 
 
 def _callback(progress: Any) -> Optional[Callable[[int, int], Any]]:
@@ -74,6 +76,7 @@ def join(
 
     matrix: a Matrix or the path of one.
     out: the neighbours file to write; it appears whole or not at all.
+    top_k: at least 1; or 0 with a min_score: all pairs that are good enough, however many.
     metric: "cosine", "ip" or "l2" (squared distance, smaller is better).
     budget: most memory that the whole process may use, what it holds already included: "1GiB", "512MB" or bytes.
         Default: what it holds, and half of what it may still take.
@@ -130,4 +133,5 @@ def plan(
 def screen(matrix: Any, *, out: Optional[Path] = None, budget: Size = None, threads: int = 0) -> None:
     """Makes the matrix's screen file, by default beside it, where jobs look for it: bounds that let joins and searches
     skip work, to the same bytes. Dense matrices of at least 64 rows and 32 columns."""
-    _simtile.build_screen(_path(matrix), "" if out is None else os.fspath(out), _bytes(budget), threads)
+    path = "" if out is None else os.fspath(out)
+    _simtile.build_screen(_path(matrix), path, _bytes(budget), checked_threads(threads))

@@ -6,6 +6,7 @@ from typing import Any, Optional, Sequence, Union
 import numpy as np
 
 from . import _simtile
+from ._arguments import row_numbers, whole, word
 from ._writing import write_dense, write_sparse
 
 Path = Union[str, "os.PathLike[str]"]
@@ -28,7 +29,7 @@ class Matrix:
     def __init__(self, path: Path, *, check: str = "touch"):
         self._path = os.fspath(path)
         self._check = check
-        self._file = _simtile.Matrix(self._path, check)
+        self._file = _simtile.Matrix(self._path, word("check", check))
         self._take_generation()
 
     def _take_generation(self) -> None:
@@ -51,13 +52,13 @@ class Matrix:
 
         x: rows x columns of finite numbers. float32, float16, uint8 and int8 are kept as they are; the rest becomes
             float32.
-        ids: one id for each row, all strings or all integers from 0 to 2**64 - 1.
+        ids: one id for each row, all strings, none of them empty, or all integers from 0 to 2**64 - 1.
         dtype: "f32", "f16", "bf16", "i8" or "u8", to store something else.
         normalize: scale each row to Euclidean norm one; a zero row stays zero.
         durable: wait until the disk has it. False saves that, for files that may be lost in a power cut.
 
-        Raises CorruptError for NaN, infinity or what the dtype cannot hold, with row and column; InvalidArgumentError
-        for a wrong shape or number of ids; IoError.
+        Raises CorruptError for NaN, infinity or what the dtype cannot hold, with row and column, and for an empty id;
+        InvalidArgumentError for a wrong shape, number or kind of ids; IoError.
         """
         write_dense(x, os.fspath(path), ids, dtype, normalize, durable)
         return cls(path)
@@ -100,12 +101,12 @@ class Matrix:
         _simtile.import_file(
             os.fspath(source),
             os.fspath(path),
-            format=format,
-            dtype=dtype or "",
+            format=word("format", format),
+            dtype="" if dtype is None else word("dtype", dtype),
             ids_path="" if ids is None else os.fspath(ids),
-            dataset=dataset,
+            dataset=word("dataset", dataset),
             normalize=normalize,
-            text_dims=text_dims,
+            text_dims=whole("text_dims", text_dims),
         )
         return cls(path)
 
@@ -155,21 +156,27 @@ class Matrix:
 
         f32, f16 and u8: read-only views of the mapped file for integers and slices, no byte is copied; lists and masks
         copy, as they do in NumPy. A view keeps the mapping, whatever becomes of the Matrix. bf16 and i8 are decoded to
-        new float32 arrays. Sparse: a float32 scipy.sparse.csr_matrix of decoded rows; rows alone can be asked for.
+        new float32 arrays. Sparse: a float32 scipy.sparse.csr_matrix; rows alone can be asked for.
         """
         if self._rows is not None and self._is_plain:
             return self._rows[key]
         rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
         chosen = np.arange(len(self), dtype=np.uint64)[rows]
-        decoded = self._file.read_rows(np.ascontiguousarray(np.atleast_1d(chosen)))
         if self.is_sparse:
             if rest:
                 raise IndexError("a sparse matrix gives whole rows; index the columns of what it gives")
-            from scipy.sparse import csr_matrix
-
-            return csr_matrix(decoded)
+            return self._csr(np.atleast_1d(chosen))
+        decoded = self._file.read_rows(np.ascontiguousarray(np.atleast_1d(chosen)))
         decoded = decoded if np.ndim(chosen) else decoded[0]
         return decoded[(slice(None),) * np.ndim(chosen) + rest] if rest else decoded
+
+    def _csr(self, chosen: np.ndarray) -> Any:
+        from scipy.sparse import csr_matrix
+
+        starts, columns, values = self._file.read_csr(np.ascontiguousarray(chosen))
+        # SciPy's column numbers have a sign.
+        columns = columns.view(np.int32) if self.shape[1] <= 2**31 else columns.astype(np.int64)
+        return csr_matrix((values, columns, starts), shape=(len(chosen), self.shape[1]))
 
     def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
         """numpy.asarray(m): all rows; a view where m[:] is one."""
@@ -185,11 +192,11 @@ class Matrix:
 
         which: row numbers, 0 to len(m) - 1. Raises InvalidArgumentError for another, CorruptError for a damaged block.
         """
-        return self._file.read_rows(np.ascontiguousarray(which, dtype=np.uint64).reshape(-1))
+        return self._file.read_rows(row_numbers("which", which))
 
     def id(self, row: int) -> str:
         """What the user calls a row; its number where there are no ids."""
-        return self._file.id(row)
+        return self._file.id(whole("row", row))
 
     def find(self, id: Any) -> Optional[int]:
         """The first row with this id, or None."""

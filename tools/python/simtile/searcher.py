@@ -6,6 +6,8 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from . import _simtile
+from ._arguments import real, row_numbers, whole, word
+from ._arguments import threads as checked_threads
 from .errors import InvalidArgumentError
 
 Path = Union[str, "os.PathLike[str]"]
@@ -27,7 +29,9 @@ class Searcher:
     def __init__(self, base: Any, *, threads: int = 0, check: str = "touch", isa: str = "auto"):
         self._path = os.fspath(getattr(base, "path", base))
         self._options = (threads, check, isa)
-        self._searcher = _simtile.Searcher(self._path, mode=check, threads=threads, isa=isa)
+        self._searcher = _simtile.Searcher(
+            self._path, mode=word("check", check), threads=checked_threads(threads), isa=word("isa", isa)
+        )
 
     @property
     def path(self) -> str:
@@ -71,14 +75,12 @@ class Searcher:
         Raises InvalidArgumentError for a wrong shape, NaN or infinity.
         """
         queries = self._queries(q)
-        if top_k < 1:
-            raise InvalidArgumentError(f"top_k is {top_k}; ask for at least 1")
         rows, scores = self._searcher.search(
             np.atleast_2d(queries),
-            int(top_k),
-            metric,
-            min_score,
-            np.ascontiguousarray(exclude, dtype=np.uint64).reshape(-1),
+            whole("top_k", top_k, least=1),
+            word("metric", metric),
+            None if min_score is None else real("min_score", min_score),
+            row_numbers("exclude", exclude),
         )
         return (rows[0], scores[0]) if queries.ndim == 1 else (rows, scores)
 
@@ -89,8 +91,11 @@ class Searcher:
 
         q: (n, columns), taken as float32. Returns n pairs of rows (int64) and scores (float32).
         """
-        ends, rows, scores = self._searcher.search_within(np.atleast_2d(self._queries(q)), metric, min_score)
-        return list(zip(np.split(rows, ends[:-1]), np.split(scores, ends[:-1])))
+        ends, rows, scores = self._searcher.search_within(
+            np.atleast_2d(self._queries(q)), word("metric", metric), real("min_score", min_score)
+        )
+        begins = [0, *ends]
+        return [(rows[begin:end], scores[begin:end]) for begin, end in zip(begins, ends)]
 
     def reload(self) -> bool:
         """Takes the file that the path names now, if it is another one, and says whether it was. Searches under way

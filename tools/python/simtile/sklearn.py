@@ -14,8 +14,10 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .jobs import join
+from .errors import Error
+from .jobs import join, screen
 from .jobs import search as search_files
+from .neighbours import Neighbours
 from .matrix import Matrix
 from .searcher import Searcher
 
@@ -92,6 +94,7 @@ class NearestNeighbors(BaseEstimator):
         else:
             self._write(_validated(self, X, reset=True))
         self._searcher: Optional[Searcher] = None
+        self._wants_screen = False
         self.n_samples_fit_ = len(self._matrix)
         self.effective_metric_ = "euclidean" if self.metric in ("minkowski", "l2") else self.metric
         self.effective_metric_params_: dict = {}
@@ -110,6 +113,7 @@ class NearestNeighbors(BaseEstimator):
                 state["_fitted_bytes"] = file.read()
         state.pop("_folder", None)
         state.pop("_searcher", None)
+        state.pop("_wants_screen", None)
         return state
 
     def __setstate__(self, state: dict) -> None:
@@ -126,6 +130,7 @@ class NearestNeighbors(BaseEstimator):
         elif "_matrix" in state:
             self._folder = None
         self._searcher = None
+        self._wants_screen = False
 
     def _more_tags(self) -> dict:
         return {"X_types": ["2darray", "sparse"]}
@@ -165,12 +170,29 @@ class NearestNeighbors(BaseEstimator):
         options: dict = dict(
             top_k=top_k, metric=self._score, budget=self.budget, threads=self._threads, min_score=min_score
         )
+        self._keep_screen()
         with tempfile.TemporaryDirectory(prefix="simtile-") as folder:
             out = os.path.join(folder, "found.knn")
             if X is None:
-                return join(self._matrix, out=out, **options).to_numpy()
+                return self._found(join(self._matrix, out=out, **options))
             queries = _write_rows(X, os.path.join(folder, "queries.emb"), like=self._matrix)
-            return search_files(self._matrix, queries, out=out, **options).to_numpy()
+            return self._found(search_files(self._matrix, queries, out=out, **options))
+
+    def _found(self, neighbours: Neighbours) -> Tuple[np.ndarray, np.ndarray]:
+        # A matrix that was given stays alone in its folder, which is not ours.
+        if self._folder is not None and neighbours.report is not None:
+            self._wants_screen = neighbours.report["screened"]
+        return neighbours.to_numpy()
+
+    def _keep_screen(self) -> None:
+        """Makes the screen of the fitted rows before the second job that wants one: each makes its own anew, which is
+        a good part of a search of a few thousand queries, unless it finds one beside the matrix."""
+        if not self._wants_screen or os.path.exists(self._matrix.path + ".screen"):
+            return
+        try:
+            screen(self._matrix, budget=self.budget, threads=self._threads)
+        except Error:
+            pass  # too small a budget or disk: jobs find their own way
 
     def _search(self, X: np.ndarray, top_k: int) -> Tuple[np.ndarray, np.ndarray]:
         if self._is_a_job(X.shape[0]):
