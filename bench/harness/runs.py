@@ -15,6 +15,7 @@ PEERS_PROGRAM = str(Path(__file__).with_name("peers.py"))
 SAMPLES = 100
 # Peers add in another order, so near ties may swap at the K-th place; more than that is a wrong answer.
 LEAST_AGREEMENT = 0.995
+TIED = 1e-5  # scores so near each other, relatively, differ by rounding alone
 LARGEST_SCORE_DIFFERENCE = 1e-3  # relative
 
 
@@ -84,12 +85,14 @@ def sample_rows(rows):
 
 
 def agreement(simtile_sample, peer_sample):
-    """(share of the peer's neighbours that simtile has too, largest difference of the scores rank by rank, relative)"""
+    """(share of the peer's neighbours that simtile has too, largest difference of the scores rank by rank, relative).
+    Where more rows tie for the last places than there are (duplicates), one choice of them is as good as another."""
     all_ids, all_scores = simtile_sample
     shared = wanted = 0
     worst = 0.0
     for row, (ids, scores) in peer_sample.items():
-        shared += len(set(ids) & set(all_ids[row].tolist()))
+        found, last = set(all_ids[row].tolist()), float(all_scores[row][-1])
+        shared += sum(id in found or abs(score - last) <= TIED * max(abs(last), 1e-6) for id, score in zip(ids, scores))
         wanted += len(ids)
         difference = np.abs(np.asarray(scores) - all_scores[row]) / np.maximum(np.abs(all_scores[row]), 1e-6)
         worst = max(worst, float(difference.max()))
