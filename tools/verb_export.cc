@@ -62,7 +62,7 @@ void run(const Arguments& arguments) {
   const std::uint64_t row_bytes = checked_multiply(most_neighbours(neighbours.info()), kEntryWorkBytes,
                                                    ErrorCode::kBudgetTooSmall, "neighbours of a row");
   check_streaming_budget(arguments.resources, row_bytes);
-  if (arguments.destination != "-") refuse_output_over_input(arguments.destination, arguments.path);
+  if (arguments.destination != "-") storage::check_output_path(arguments.destination, {arguments.path});
   const std::uint64_t budget =
       arguments.resources.budget_bytes != 0 ? arguments.resources.budget_bytes : default_budget_bytes();
   const std::uint64_t needed = kStreamingBytes + row_bytes;

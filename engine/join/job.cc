@@ -12,6 +12,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/join/answer_writer.h"
+#include "engine/join/job_fields.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
 #include "engine/join/prepared_job.h"
@@ -380,8 +381,7 @@ JobReport Run::finish() {
 }  // namespace join
 
 JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options) {
-  if (os::is_directory(output_path))
-    throw Error(ErrorCode::kInvalidArgument, "the output '" + output_path + "' is a folder; name a file");
+  join::check_output(output_path, input);
   join::PreparedJob prepared(input, options);
   try {
     return join::Run(prepared, options, output_path).finish();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/storage/container_writer.h"
 #include "engine/storage/id_table.h"
 #include "engine/storage/neighbours_layout.h"
 #include "simtile/error.h"
@@ -79,6 +80,12 @@ void check_ids(const MatrixFile& a, const MatrixFile& b) {
 }
 
 }  // namespace
+
+void check_output(const std::string& output_path, const JobInput& input) {
+  std::vector<std::string> paths{input.base_path, input.queries_path};
+  for (const JobField& field : input.fields) paths.insert(paths.end(), {field.base_path, field.queries_path});
+  storage::check_output_path(output_path, paths);
+}
 
 std::vector<JobField> fields_in_use(const JobInput& input, const JobOptions& options) {
   if (input.fields.empty()) return {{"", input.base_path, input.queries_path, 1.0f}};

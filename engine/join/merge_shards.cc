@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/join/answer_writer.h"
+#include "engine/join/job_fields.h"
 #include "engine/join/prepared_job.h"
 #include "engine/join/run_merge.h"
 #include "engine/join/shard_folder.h"
@@ -237,8 +238,7 @@ MergeReport Merge::finish() {
 }  // namespace join
 
 MergeReport merge_shards(const JobInput& input, const std::string& output_path, const JobOptions& options) {
-  if (os::is_directory(output_path))
-    throw Error(ErrorCode::kInvalidArgument, "the output '" + output_path + "' is a folder; name a file");
+  join::check_output(output_path, input);
   if (join::wants_all_pairs(options))
     throw Error(ErrorCode::kInvalidArgument,
                 "there are no shards of a job without --top-k; give it as the shards were given it");
