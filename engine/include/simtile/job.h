@@ -69,7 +69,8 @@ struct JobOptions {
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
   ScreenUse screen = ScreenUse::kAuto;
-  std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
+  // Runs and journal; empty: "<output>.work". A new or an empty folder, or what a job left; removed when it is done.
+  std::string work_dir;
   bool fresh = false;               // forget what an interrupted run left
   std::optional<Shard> shard;       // do this share alone, and write no output
   double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
