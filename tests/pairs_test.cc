@@ -62,6 +62,7 @@ TEST_F(Pairs, TheFileSaysWhatItHolds) {
   std::uint64_t entries = 0;
   for (std::uint64_t r = 0; r < base.rows; ++r) entries += neighbours.row(r).size();
   EXPECT_GT(entries, 0u);
+  EXPECT_EQ(neighbours.neighbours(0, 1).size(), std::min<std::size_t>(1, neighbours.row(0).size()));
   EXPECT_EQ(neighbours.info().top_k, 0u);
   EXPECT_EQ(neighbours.info().entries, entries);
   EXPECT_EQ(neighbours.info().min_score, 0.5f);

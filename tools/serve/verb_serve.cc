@@ -97,7 +97,7 @@ void add_memory(CLI::App& app, ServeOptions& options) {
 
 void add_limits(CLI::App& app, serve::Limits& limits) {
   add_size(app, "--max-body", &limits.body_bytes, "Longest body of a request (default: 8MiB)");
-  add_count(app, "--max-k", &limits.top_k, 1, "Most neighbours a query may ask for (default: 1000)");
+  add_count(app, "--max-k", &limits.top_k, 1, "Most neighbours that a query or a look-up gets (default: 1000)");
   add_count(app, "--max-batch", &limits.batch_queries, 1, "Most queries in a request (default: 1024)");
   add_count(app, "--queue-requests", &limits.queue_requests, 1, "Searches that may wait in a worker (default: 1024)");
   add_size(app, "--queue-bytes", &limits.queue_bytes, "What they may hold (default: 64MiB)");
