@@ -339,7 +339,13 @@ TEST_F(Serve, RefusesMoreBodiesAtOnceThanItHasRoomFor) {
 TEST_F(Serve, SaysAtOnceWhatIsWrongWithItsArguments) {
   EXPECT_EQ(run_tool({"serve"}).exit_code, 2);
   EXPECT_EQ(run_tool({"serve", "--index", "items"}).exit_code, 2);
+  for (const std::string name : {"a b", "a/b", "\"", "..", "\n"})
+    EXPECT_EQ(run_tool({"serve", "--port", "0", "--index", name + "=" + items_}).exit_code, 2) << name;
   EXPECT_EQ(run_tool({"serve", "--index", "items=" + (folder_ / "none.emb")}).exit_code, 1);
+  const ToolResult no_token =
+      run_tool({"serve", "--port", "0", "--index", "items=" + items_, "--token-file", folder_ / "none"});
+  EXPECT_EQ(no_token.exit_code, 2);
+  EXPECT_THAT(no_token.err, HasSubstr("cannot be read"));
   EXPECT_EQ(run_tool({"serve", "--index", "items=" + knn_}).exit_code, 3);
   EXPECT_EQ(run_tool({"serve", "--index", "a=" + items_, "--index", "a=" + items_}).exit_code, 2);
   EXPECT_EQ(run_tool({"serve", "--index", "a=" + items_, "--address", "nowhere"}).exit_code, 2);
