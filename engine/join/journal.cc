@@ -77,8 +77,9 @@ bool is_work_folder(const std::string& path, const std::vector<std::string>& nam
   if (first_bytes(journal_path(path), sizeof kJournalMagic) == std::string_view(kJournalMagic, sizeof kJournalMagic))
     return true;
   return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-    return shard_of_name(name) || (name == "lock" && !os::is_directory(lock_path(path)) &&
-                                   kLockText.starts_with(first_bytes(lock_path(path), kLockText.size())));
+    return shard_of_name(name) || path + "/" + name == merge_path(path) ||
+           (name == "lock" && !os::is_directory(lock_path(path)) &&
+            kLockText.starts_with(first_bytes(lock_path(path), kLockText.size())));
   });
 }
 
