@@ -364,8 +364,7 @@ JobReport Run::finish() {
   report.discarded_other_job = folder_.found_other_job();
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
   report.bytes_read = bytes_read();
-  report.input_bytes = prepared_.base->matrix.container().header().file_bytes +
-                       (prepared_.queries ? prepared_.queries->matrix.container().header().file_bytes : 0);
+  report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);
   if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
   report.bytes_spilled += bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();
