@@ -350,6 +350,7 @@ JobReport Run::finish() {
   const PipelineStatistics statistics = pipeline_->statistics();
   report.seconds_merge = seconds_since(merge_start);
   report.plan = prepared_.describe(options_);
+  if (report.plan.all_pairs) report.plan.output_bytes = answer_->entries() * (sizeof(std::uint64_t) + sizeof(float));
   report.seconds_compute = statistics.seconds_compute / prepared_.shapes.threads;
   report.seconds_io_wait = statistics.seconds_io_wait;
   report.pairs_scored = statistics.pairs_scored;

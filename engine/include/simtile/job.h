@@ -83,7 +83,9 @@ struct JobOptions {
 struct JobPlan {
   std::uint64_t query_rows = 0, base_rows = 0, dims = 0;
   std::uint64_t top_k = 0;
-  bool all_pairs = false;  // all that are good enough, instead of a top K; bytes_spilled and output_bytes are not known
+  // All that are good enough, instead of a top K: then spills, bytes_spilled and output_bytes are not known (in a
+  // JobReport, output_bytes is what was written).
+  bool all_pairs = false;
   Metric metric = Metric::kCosine;
   bool self_join = false;
   bool sparse = false;
