@@ -3,8 +3,10 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -112,6 +114,46 @@ TEST_F(Export, SqliteIsLookedUpById) {
 }
 
 // A join by threshold: any number of neighbours a row.
+// Where SQLite has its temporary file open, once it has one.
+std::string sorting_folder(pid_t pid) {
+  std::error_code ignored;
+  for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", ignored)) {
+    const std::filesystem::path file = std::filesystem::read_symlink(fd, ignored);
+    if (file.filename().string().starts_with("etilqs_")) return file.parent_path().string();
+  }
+  return "";
+}
+
+TEST_F(Export, SqliteSortsBesideItsOutputAndIsInterruptedThere) {
+  write(IdKind::kNone, IdKind::kNone);
+  tests::write_neighbours(knn_, folder_ / "q.emb", folder_ / "b.emb", 60);
+  tests::Tool tool({"export", knn_, folder_ / "out.sqlite"});
+  std::string sorting;
+  for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+       sorting.empty() && std::chrono::steady_clock::now() < end;)
+    sorting = sorting_folder(tool.pid());
+  ::kill(tool.pid(), SIGINT);
+  EXPECT_EQ(sorting, std::filesystem::canonical(folder_.path()).string());
+  EXPECT_EQ(tool.wait().exit_code, 130);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out.sqlite"));
+}
+
+// What is written is named after DST, and it is that which must not be the input.
+TEST_F(Export, NpyIsNotWrittenOverItsInput) {
+  write(IdKind::kNone, IdKind::kNone);
+  const std::string before = tests::read_bytes(knn_);
+  for (const std::string name : {"x.rows.npy", "x.scores.npy"}) {
+    std::filesystem::copy_file(knn_, folder_ / name);
+    for (const std::string destination : {"x", "x.npy"}) {
+      const tests::ToolResult result = run_tool({"export", folder_ / name, folder_ / destination, "--format", "npy"});
+      EXPECT_EQ(result.exit_code, 2) << name;
+      EXPECT_THAT(result.err, HasSubstr("is the input"));
+    }
+    EXPECT_EQ(tests::read_bytes(folder_ / name), before);
+    std::filesystem::remove(folder_ / name);
+  }
+}
+
 TEST_F(Export, AllPairs) {
   tests::write_dense(folder_ / "a.emb", 90, 5, ElementType::kF32, IdKind::kString);
   const tests::ToolResult join =

@@ -96,6 +96,8 @@ TEST_F(Cli, WrongUsageIsExitCode2WithAHint) {
   refused({"join", a_, "-o", knn_, "--min-score", "nan"}, "'nan'");
   refused({"join", a_, "-o", knn_, "--threads", "0"}, "--threads");
   refused({"join", a_, "-o", knn_, "--budget", "lots"}, "512MiB");
+  refused({"join", a_, "-o", knn_, "--budget", "0"}, "'0' is not a size above 0");
+  refused({"join", a_, "-o", knn_, "--budget", "-2GiB"}, "'-2GiB' is not a size of 0 or more");
   refused({"join", a_, "-o", knn_, "--progress", "loud"}, "auto, bar, plain, none");
   refused({"join", a_, "-o", knn_, "--checkpoint-seconds", "-1"}, "--checkpoint-seconds");
   refused({"search", a_, "-o", knn_}, "give the base's matrix file and the queries'");
@@ -106,6 +108,7 @@ TEST_F(Cli, WrongUsageIsExitCode2WithAHint) {
 }
 
 TEST_F(Cli, InputsThatCannotBeUsed) {
+  expect_failure(run_tool({"neighbors", a_, "--row", "0"}), 3, "run a join or a search first");
   const std::string none = folder_ / "none.emb";
   tests::write_dense(folder_ / "wide.emb", 5, 4);
   tests::write_bytes(folder_ / "text.emb", std::string(10000, 'x'));
@@ -153,7 +156,7 @@ TEST_F(Cli, ABudgetTooSmallSaysWhatWorks) {
     with_budget[arguments.size() + 1] = result.err.substr(at, result.err.find_first_of(")\n", at) - at);
     EXPECT_EQ(run_tool(with_budget).exit_code, 0) << with_budget[arguments.size() + 1];
   }
-  expect_failure(run_tool({"join", a_, "-o", knn_, "--budget", "0"}), 4, "--budget ");
+  expect_failure(run_tool({"join", a_, "-o", knn_, "--budget", "1"}), 4, "--budget ");
   for (const char* verb : {"info", "verify"}) {
     expect_failure(run_tool({verb, a_, "--budget", "31MiB"}), 4, "32.0 MiB");
     expect_success(run_tool({verb, a_, "--budget", "32MiB"}));
@@ -319,6 +322,10 @@ TEST_F(Cli, PlanTakesTheArgumentsOfJoinAndSearch) {
     EXPECT_EQ(planned["base_rows"], 300);
     EXPECT_EQ(planned["query_rows"], 200);
   }
+  // Of all pairs that are good enough nobody knows how many there are.
+  const json all_pairs = plan({"plan", "join", a_, "--min-score", "0.5"});
+  for (const char* key : {"spills", "bytes_spilled", "output_bytes"}) EXPECT_TRUE(all_pairs[key].is_null()) << key;
+  EXPECT_THAT(expect_success(run_tool({"plan", a_, "--min-score", "0.5"})).out, ContainsRegex("spills +not known"));
   EXPECT_THAT(expect_success(run_tool({"plan", a_})).out, ContainsRegex("smallest budget +[0-9.]+ MiB"));
   EXPECT_FALSE(std::filesystem::exists(knn_));
 }

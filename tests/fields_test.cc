@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -205,6 +206,36 @@ TEST_F(Fields, OneFieldOfWeightOneIsThePlainJob) {
         run_job(field, folder_ / "b.knn", options);
         EXPECT_EQ(read_bytes(folder_ / "b.knn"), read_bytes(knn_)) << f << to_string(metric) << search;
       }
+}
+
+TEST_F(Fields, TheReportCountsTheFilesOfAllFields) {
+  make(300, 50);
+  for (const bool search : {false, true}) {
+    const JobInput all = input(search);
+    std::uint64_t bytes = 0;
+    for (const JobField& field : all.fields)
+      bytes +=
+          std::filesystem::file_size(field.base_path) + (search ? std::filesystem::file_size(field.queries_path) : 0);
+    EXPECT_EQ(run_job(all, knn_, options_for(Metric::kCosine, 3)).input_bytes, bytes);
+  }
+}
+
+// More than there are bits in a word that says which fields a row has; only renormalised sums need one.
+TEST_F(Fields, FortyOfThemAreTheDefinition) {
+  for (unsigned f = 0; f < 40; ++f) {
+    fields_.push_back({random_matrix(120, 5, f), random_matrix(30, 5, 100 + f), 0.1f * static_cast<float>(f + 1)});
+    if (f % 3 == 0) {
+      write_sparse_matrix(path(f, false), fields_[f].base);
+      write_sparse_matrix(path(f, true), fields_[f].queries);
+    } else {
+      write_matrix(path(f, false), fields_[f].base);
+      write_matrix(path(f, true), fields_[f].queries);
+    }
+  }
+  for (const bool search : {false, true}) {
+    run_job(input(search), knn_, options_for(Metric::kCosine, 6));
+    EXPECT_EQ(first_difference(knn_, fields_answer(fields_, search, Metric::kCosine, 6)), "") << search;
+  }
 }
 
 TEST_F(Fields, OneWeightedFieldIsTheDefinition) {

@@ -34,6 +34,20 @@ std::string refuse_ids(const TempFolder& folder, std::uint32_t rows, const std::
   return refuse_bytes(folder, "a.fbin", fbin(rows), options);
 }
 
+TEST(Import, RefusesToWriteOverItsInputs) {
+  const TempFolder folder;
+  tests::write_bytes(folder / "a.fbin", fbin(2));
+  tests::write_bytes(folder / "ids", "1\n2\n");
+  std::filesystem::create_symlink(folder / "a.fbin", folder / "link");
+  std::filesystem::create_hard_link(folder / "ids", folder / "hard");
+  ImportOptions options;
+  options.ids_path = folder / "ids";
+  for (const char* name : {"a.fbin", "ids", "link", "hard"})
+    tests::expect_error(ErrorCode::kInvalidArgument, [&] { import_matrix(folder / "a.fbin", folder / name, options); });
+  EXPECT_EQ(tests::read_bytes(folder / "a.fbin"), fbin(2));
+  EXPECT_EQ(tests::read_bytes(folder / "ids"), "1\n2\n");
+}
+
 TEST(ImportIds, KeepsNumbersAsNumbers) {
   const TempFolder folder;
   const Imported imported = import_with_ids(folder, 3, "7\n0\n18446744073709551615\n");

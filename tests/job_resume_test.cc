@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -160,6 +161,7 @@ TEST(JobResume, AJournalHalfWrittenByAKilledProcessDoesNotKeepTheFolder) {
       run_and_stop({fixture.base, ""}, out, options, 0.3);
     else
       std::filesystem::create_directory(out + ".work");
+    write_bytes(out + ".work/lock", "simtile work folder of process 1");
     write_bytes(out + ".work/journal.partial", "SIMT");
     const JobReport report = run_job({fixture.base, ""}, out, options);
     EXPECT_EQ(report.tiles_resumed > 0, with_a_whole_one);
@@ -280,6 +282,39 @@ TEST(JobResume, TwoJobsOnOneFolderAreRefusedWithTheFirstsProcess) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
     EXPECT_NE(std::string(error.what()).find(std::to_string(::getpid())), std::string::npos) << error.what();
   }
+}
+
+// Files are removed by their names, which the user's own may have.
+TEST(JobResume, AFolderOfTheUsersIsRefusedAndStaysAsItIs) {
+  const Fixture fixture;
+  JobOptions options = options_for(kLargeBudget);
+  options.work_dir = fixture.folder / "mine";
+  std::filesystem::create_directory(options.work_dir);
+  const JobInput input{fixture.base, ""};
+  const char* const names[] = {"lock", "journal", "7.run", "base.screen", "journal.partial"};
+  for (const char* name : names) write_bytes(options.work_dir + "/" + name, "mine");
+  for (const bool fresh : {false, true}) {
+    options.fresh = fresh;
+    const std::string message =
+        expect_error(ErrorCode::kInvalidArgument, [&] { run_job(input, fixture.folder / "out.knn", options); });
+    EXPECT_NE(message.find("--work-dir"), std::string::npos) << message;
+  }
+  for (const char* name : names) EXPECT_EQ(read_bytes(options.work_dir + "/" + name), "mine") << name;
+}
+
+// An empty one, one of shards, one with a journal and the lock of an earlier version.
+TEST(JobResume, FoldersOfSimtilesAreTaken) {
+  const Fixture fixture;
+  const std::string path = fixture.folder / "work";
+  std::filesystem::create_directory(path);
+  { const join::WorkFolder work(path, {1, kRows, kRows}); }
+  EXPECT_FALSE(std::filesystem::exists(path)) << "it is empty again, and goes";
+  std::filesystem::create_directories(path + "/shard-1-of-2");
+  write_bytes(path + "/lock", "");
+  { join::WorkFolder(path, {1, kRows, kRows}).publish({}); }
+  EXPECT_TRUE(std::filesystem::exists(path + "/shard-1-of-2"));
+  write_bytes(path + "/lock", "1234");
+  EXPECT_TRUE(join::WorkFolder(path, {1, kRows, kRows}).load().has_value());
 }
 
 }  // namespace

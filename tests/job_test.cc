@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
 #include "simtile/matrix.h"
+#include "simtile/merge.h"
+#include "simtile/screen.h"
 #include "tests/job_oracle.h"
 #include "tests/test_files.h"
 
@@ -37,6 +40,31 @@ constexpr bool kSanitized = false;
 #endif
 
 constexpr Metric kMetrics[] = {Metric::kCosine, Metric::kInnerProduct, Metric::kL2};
+
+// By whatever name: itself, a symbolic link, a hard link, and the name that it is written under until it is whole.
+TEST(Job, RefusesToWriteOverItsInputs) {
+  const TempFolder folder;
+  for (const char* name : {"a.emb", "b.emb", "q.emb"}) write_matrix(folder / name, random_matrix(70, 40, 1));
+  std::filesystem::create_symlink(folder / "a.emb", folder / "link");
+  std::filesystem::create_hard_link(folder / "b.emb", folder / "hard");
+  std::filesystem::create_hard_link(folder / "q.emb", folder / "out.partial");
+  const std::string before = read_bytes(folder / "a.emb");
+  const JobOptions options = options_for(Metric::kCosine, 3);
+  const JobInput fields{
+      "", "", {{"a", folder / "a.emb", folder / "q.emb"}, {"b", folder / "b.emb", folder / "q.emb", 0}}};
+  for (const char* name : {"a.emb", "b.emb", "q.emb", "link", "hard", "out"}) {
+    const std::string output = folder / name;
+    expect_error(ErrorCode::kInvalidArgument, [&] { run_job(fields, output, options); });
+    expect_error(ErrorCode::kInvalidArgument, [&] { merge_shards(fields, output, options); });
+  }
+  const JobInput plain{folder / "a.emb", folder / "b.emb"};
+  for (const char* name : {"link", "hard"})
+    expect_error(ErrorCode::kInvalidArgument, [&] { run_job(plain, folder / name, options); });
+  ScreenOptions screen;
+  screen.output_path = folder / "link";
+  expect_error(ErrorCode::kInvalidArgument, [&] { build_screen(folder / "a.emb", screen); });
+  for (const char* name : {"a.emb", "b.emb", "q.emb"}) EXPECT_EQ(read_bytes(folder / name), before) << name;
+}
 
 TEST(Job, SelfJoinIsTheDefinition) {
   const TempFolder folder;

@@ -55,6 +55,9 @@ TEST(Neighbours, OfASelfJoinAreReadBack) {
   EXPECT_EQ(info.file_bytes, std::filesystem::file_size(folder / "a.knn"));
   expect_rows(neighbours, kRows, kRows, kTopK);
   for (std::uint64_t row = 0; row < kRows; row += 13) {
+    const std::vector<Neighbour> best = neighbours.neighbours(row, 2);
+    ASSERT_EQ(best.size(), 2u);
+    EXPECT_EQ(best[1].row, neighbours.row(row)[1].row);
     EXPECT_EQ(neighbours.query_id(row), tests::string_id(row));
     EXPECT_EQ(neighbours.base_id(row), tests::string_id(row));
     EXPECT_EQ(neighbours.find(tests::string_id(row)), row);

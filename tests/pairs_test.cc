@@ -62,6 +62,7 @@ TEST_F(Pairs, TheFileSaysWhatItHolds) {
   std::uint64_t entries = 0;
   for (std::uint64_t r = 0; r < base.rows; ++r) entries += neighbours.row(r).size();
   EXPECT_GT(entries, 0u);
+  EXPECT_EQ(neighbours.neighbours(0, 1).size(), std::min<std::size_t>(1, neighbours.row(0).size()));
   EXPECT_EQ(neighbours.info().top_k, 0u);
   EXPECT_EQ(neighbours.info().entries, entries);
   EXPECT_EQ(neighbours.info().min_score, 0.5f);
@@ -83,6 +84,7 @@ TEST_F(Pairs, AnyNumberOfThemInTheSmallestBudget) {
   const JobReport report = run_job({folder_ / "a.emb", ""}, knn_, options);
   EXPECT_EQ(Neighbours(knn_).info().entries, 900u * 899u);
   EXPECT_GT(report.bytes_spilled, 900u * 899u * 12u);
+  EXPECT_EQ(report.plan.output_bytes, 900u * 899u * 12u);
   EXPECT_EQ(first_difference(knn_, definition_answer(base, nullptr, Metric::kCosine, base.rows)), "");
 }
 
@@ -125,7 +127,7 @@ TEST_F(Pairs, TheStoreSorts) {
   join::PairStore store(work, budget, 18 * (4096 * 12 + 4096) + 12000);
   std::vector<join::RunEntry> entries;
   std::mt19937 random(8);
-  for (int i = 0; i < 300000; ++i)
+  for (int i = 0; i < 500000; ++i)
     entries.push_back(
         join::RunEntry::of(random() % 1000, topk::make_key(true, 0.5f, static_cast<std::uint32_t>(random() % 100000))));
   entries.insert(entries.end(), entries.begin(), entries.begin() + 1000);
@@ -133,6 +135,11 @@ TEST_F(Pairs, TheStoreSorts) {
   std::sort(entries.begin(), entries.end());
   const auto same = [](const auto& a, const auto& b) { return !(a < b) && !(b < a); };
   entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
+  // Asked already while runs are merged, before the first entry is given; nothing is lost by that.
+  std::size_t given = 0;
+  const auto stop = [] { throw Error(ErrorCode::kInterrupted, "stopped"); };
+  EXPECT_THROW(store.for_each([&](const join::RunEntry&) { ++given; }, stop), Error);
+  EXPECT_EQ(given, 0u);
   std::size_t at = 0;
   store.for_each([&](const join::RunEntry& entry) {
     ASSERT_LT(at, entries.size());

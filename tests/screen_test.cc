@@ -284,6 +284,20 @@ TEST(ScreenFile, BesideTheMatrixItIsUsedAndOfAnotherMatrixItIsNot) {
   run_job(input, folder / "a.knn", by_default);
 }
 
+// Also where the job is free to do without: whoever made the file should hear of it.
+TEST(ScreenFile, ADamagedOneIsAnErrorByDefaultToo) {
+  const TempFolder folder;
+  const std::string matrix = folder / "a.emb";
+  write_matrix(matrix, make_matrix(Kind::kLowRank, 8000, 640, 19));  // large enough that a screen is looked for
+  write_bytes(default_screen_path(matrix), std::string(8192, 'x'));
+  for (const ScreenUse use : {ScreenUse::kAuto, ScreenUse::kOn}) {
+    const std::string message = expect_error(ErrorCode::kCorrupt, [&] {
+      run_job({matrix, ""}, folder / "a.knn", options_for(Metric::kCosine, 8, use));
+    });
+    EXPECT_NE(message.find(default_screen_path(matrix)), std::string::npos) << message;
+  }
+}
+
 // Rows that are not what a matrix may hold, with right checksums: a foreign writer's. They must not cost other rows
 // their neighbours.
 TEST(ScreenFile, ARowThatIsNotANumberLeavesTheJobWithoutAScreen) {

@@ -53,10 +53,12 @@ class Client {
   }
   void send_raw(const std::string& bytes) { boost::asio::write(socket_, boost::asio::buffer(bytes)); }
 
-  HttpAnswer receive() {
+  // `header_alone`: as the answer to a HEAD comes.
+  HttpAnswer receive(bool header_alone = false) {
     namespace http = boost::beast::http;
     http::response_parser<http::string_body> parser;
     parser.body_limit(std::uint64_t{1} << 30);
+    parser.skip(header_alone);
     http::read(socket_, buffer_, parser);
     HttpAnswer answer{static_cast<int>(parser.get().result_int()), parser.get().body(), {}};
     for (const auto& field : parser.get()) {

@@ -101,6 +101,19 @@ TEST(ServeProcess, StartsAWorkerThatDiesAgain) {
   EXPECT_THAT(Client(server.port()).get("/metrics").body, HasSubstr("simtile_worker_restarts_total{worker=\"0\"} 1\n"));
 }
 
+// What can only be found out by a worker is no reason to start it again for ever.
+TEST(ServeProcess, EndsWhenAWorkerDiesBeforeItWasEverReady) {
+  const TempFolder folder;
+  write_generation(folder / "items.emb", 1.0f);
+  std::string bytes = read_bytes(folder / "items.emb");
+  bytes[4096] ^= 1;  // the first row: beyond what opening looks at, unless it is to look at all
+  write_bytes(folder / "items.emb", bytes);
+  const ToolResult result = run_tool(
+      {"serve", "--index", "items=" + (folder / "items.emb"), "--port", "0", "--workers", "2", "--open", "full"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("worker died before it was ready"));
+}
+
 TEST(ServeProcess, DrainsAtTheEnd) {
   const TempFolder folder;
   write_matrix(folder / "items.emb", random_matrix(40'000, 128, 1));

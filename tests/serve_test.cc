@@ -113,6 +113,38 @@ TEST_F(Serve, LooksNeighboursUp) {
   EXPECT_EQ(client.get("/v1/indexes").json()["indexes"][0]["neighbours"]["top_k"], 5);
 }
 
+TEST_F(Serve, LooksNoMoreNeighboursUpThanTheLimit) {
+  const Server server(with({"--max-k", "3"}));
+  Client client(server.port());
+  const std::string path = "/v1/indexes/items/items/id-7/neighbours";
+  EXPECT_EQ(client.get(path).json()["neighbours"].size(), 3u);
+  EXPECT_EQ(client.get(path + "?k=3").json()["neighbours"].size(), 3u);
+  const HttpAnswer over = client.get(path + "?k=4");
+  EXPECT_EQ(over.status, 413);
+  EXPECT_EQ(over.json()["error"]["limit"]["name"], "top_k");
+}
+
+// An answer's bytes after its header would be taken for the next answer.
+TEST_F(Serve, HeadIsAGetWithoutTheBody) {
+  const Server server(index());
+  Client client(server.port());
+  const auto head = [&](const std::string& target) {
+    client.send("HEAD", target);
+    return client.receive(true);
+  };
+  for (const std::string target : {"/healthz", "/v1/indexes", "/v1/indexes/items/items/id-7/neighbours", "/nothing",
+                                   "/v1/indexes/items/items/id-7/neighbours?k=0"}) {
+    const HttpAnswer with_body = client.get(target);
+    const HttpAnswer without = head(target);
+    EXPECT_EQ(without.status, with_body.status) << target;
+    EXPECT_EQ(without.body, "");
+    EXPECT_EQ(without.headers.at("Content-Length"), std::to_string(with_body.body.size())) << target;
+  }
+  EXPECT_EQ(head(kSearch).status, 405);
+  EXPECT_EQ(client.get("/healthz").body, "ok\n");
+  EXPECT_EQ(client.ask("DELETE", "/healthz").headers["Allow"], "GET, HEAD");
+}
+
 // Many at once, of all metrics and sizes: each gets the bits that it gets alone.
 TEST_F(Serve, BatchedAnswersAreThoseOfRequestsAlone) {
   const Server server(with({"--workers", "2"}));
@@ -307,7 +339,13 @@ TEST_F(Serve, RefusesMoreBodiesAtOnceThanItHasRoomFor) {
 TEST_F(Serve, SaysAtOnceWhatIsWrongWithItsArguments) {
   EXPECT_EQ(run_tool({"serve"}).exit_code, 2);
   EXPECT_EQ(run_tool({"serve", "--index", "items"}).exit_code, 2);
+  for (const std::string name : {"a b", "a/b", "\"", "..", "\n"})
+    EXPECT_EQ(run_tool({"serve", "--port", "0", "--index", name + "=" + items_}).exit_code, 2) << name;
   EXPECT_EQ(run_tool({"serve", "--index", "items=" + (folder_ / "none.emb")}).exit_code, 1);
+  const ToolResult no_token =
+      run_tool({"serve", "--port", "0", "--index", "items=" + items_, "--token-file", folder_ / "none"});
+  EXPECT_EQ(no_token.exit_code, 2);
+  EXPECT_THAT(no_token.err, HasSubstr("cannot be read"));
   EXPECT_EQ(run_tool({"serve", "--index", "items=" + knn_}).exit_code, 3);
   EXPECT_EQ(run_tool({"serve", "--index", "a=" + items_, "--index", "a=" + items_}).exit_code, 2);
   EXPECT_EQ(run_tool({"serve", "--index", "a=" + items_, "--address", "nowhere"}).exit_code, 2);

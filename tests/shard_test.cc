@@ -79,6 +79,39 @@ std::uint64_t small_budget(const JobInput& input, const JobOptions& options) {
   return plan_job_at_least(input, least).smallest_budget_bytes + (std::uint64_t{3} << 20) + kKeptBytes;
 }
 
+// Readers of all would take 14 MiB.
+TEST(Shards, AsManyAsThereCanBeAreMergedInTheSmallestBudget) {
+  const Fixture fixture;
+  for (const JobInput& input : {JobInput{fixture.few, ""}, JobInput{fixture.queries, fixture.few}}) {
+    JobOptions options = options_for();
+    options.top_k = 3;
+    JobOptions least = options;
+    least.budget_bytes = 1 << 20;
+    for (std::uint32_t number = 1; number <= kMostShards; ++number)
+      run_shard(input, fixture.out, options, number, kMostShards);
+    options.budget_bytes = plan_job_at_least(input, least).smallest_budget_bytes + kKeptBytes;
+    std::filesystem::create_directory(fixture.out + ".work/merge");
+    write_bytes(fixture.out + ".work/merge/lock", "simtile work folder of process 1");
+    write_bytes(fixture.out + ".work/merge/1.run", "left by a merge that was killed");
+    const MergeReport report = merge_shards(input, fixture.out, options);
+    EXPECT_EQ(report.shards, kMostShards);
+    EXPECT_FALSE(std::filesystem::exists(fixture.out + ".work"));
+    options.budget_bytes = kLargeBudget;
+    run_job(input, fixture.folder / "expected.knn", options);
+    EXPECT_TRUE(read_bytes(fixture.out) == read_bytes(fixture.folder / "expected.knn"));
+  }
+}
+
+// In the words of other jobs, and before shards are looked for.
+TEST(Shards, AMergeSaysTheSmallestBudgetFirst) {
+  const Fixture fixture;
+  JobOptions options = options_for(1 << 20);
+  const std::string message = expect_error(ErrorCode::kBudgetTooSmall, [&] {
+    merge_shards({fixture.base, ""}, fixture.out, options);
+  });
+  EXPECT_NE(message.find("the smallest that works is "), std::string::npos) << message;
+}
+
 TEST(ShardPlan, PartsTakeEachPairOnceAndAboutAlikeMany) {
   for (const bool self_join : {true, false})
     for (const std::uint64_t rows : {1u, 2u, 3u, 10u, 97u, 1000u})

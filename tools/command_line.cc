@@ -16,7 +16,7 @@ constexpr Verb kVerbs[] = {
     {"search", "Find every query row's most similar rows in another matrix", declare_search},
     {"merge", "Put the shards of a join or search together to its neighbours file", declare_merge},
     {"neighbors", "Show one row's neighbours from a neighbours file (.knn)", declare_neighbors},
-    {"export", "Write a neighbours file as csv, ndjson, npy or ivecs", declare_export},
+    {"export", "Write a neighbours file as csv, ndjson, npy, ivecs or sqlite", declare_export},
     {"report", "Draw how a job went: one HTML page from its report", declare_report},
     {"serve", "Answer searches and look-ups over HTTP, from files that all workers share", declare_serve},
 };

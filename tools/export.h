@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "simtile/neighbours.h"
 
@@ -22,6 +23,8 @@ void export_ndjson(const ExportJob& job);
 // NumPy arrays of rows x top_k: DST.rows.npy (i64) and DST.scores.npy (f32), where DST loses an ".npy" at its end. Of
 // all pairs, arrays of their number, and DST.starts.npy (i64, rows + 1): a CSR matrix.
 void export_npy(const ExportJob& job);
+// The files that it writes: of rows, of scores, and of all pairs of starts.
+std::vector<std::string> npy_paths(const std::string& destination, bool all_pairs);
 // For each row an i32 top_k, then as many i32 rows. Refuses rows that an i32 cannot name.
 void export_ivecs(const ExportJob& job);
 

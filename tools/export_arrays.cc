@@ -35,11 +35,11 @@ std::string npy_header(std::string_view type, const std::string& shape) {
 }
 
 // All pairs: the three arrays of a CSR matrix.
-void export_csr(const Neighbours& neighbours, const std::string& stem) {
+void export_csr(const Neighbours& neighbours, const std::vector<std::string>& paths) {
   const NeighboursInfo& info = neighbours.info();
-  Output row_file(stem + ".rows.npy");
-  Output score_file(stem + ".scores.npy");
-  Output start_file(stem + ".starts.npy");
+  Output row_file(paths[0]);
+  Output score_file(paths[1]);
+  Output start_file(paths[2]);
   row_file.write(npy_header("<i8", fmt::format("{},", info.entries)));
   score_file.write(npy_header("<f4", fmt::format("{},", info.entries)));
   start_file.write(npy_header("<i8", fmt::format("{},", info.rows + 1)));
@@ -61,14 +61,21 @@ void export_csr(const Neighbours& neighbours, const std::string& stem) {
 
 }  // namespace
 
+std::vector<std::string> npy_paths(const std::string& destination, bool all_pairs) {
+  std::string stem = destination;
+  if (stem.ends_with(".npy")) stem.resize(stem.size() - std::string_view(".npy").size());
+  std::vector<std::string> paths{stem + ".rows.npy", stem + ".scores.npy"};
+  if (all_pairs) paths.push_back(stem + ".starts.npy");
+  return paths;
+}
+
 void export_npy(const ExportJob& job) {
   refuse_standard_output(job);
   const NeighboursInfo& info = job.neighbours->info();
-  std::string stem = job.destination;
-  if (stem.ends_with(".npy")) stem.resize(stem.size() - std::string_view(".npy").size());
-  if (info.top_k == 0) return export_csr(*job.neighbours, stem);
-  Output row_file(stem + ".rows.npy");
-  Output score_file(stem + ".scores.npy");
+  const std::vector<std::string> paths = npy_paths(job.destination, info.top_k == 0);
+  if (info.top_k == 0) return export_csr(*job.neighbours, paths);
+  Output row_file(paths[0]);
+  Output score_file(paths[1]);
   const std::string shape = fmt::format("{}, {}", info.rows, info.top_k);
   row_file.write(npy_header("<i8", shape));  // kNoRow is -1 as an i64
   score_file.write(npy_header("<f4", shape));

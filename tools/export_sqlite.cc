@@ -6,37 +6,60 @@
 // temporary name without SQLite's own journal, and published whole.
 #include <sqlite3.h>
 
+#include <filesystem>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "simtile/error.h"
 #include "tools/export.h"
 #include "tools/id_cache.h"
 #include "tools/output.h"
+#include "tools/stop_signal.h"
 
 namespace simtile::tools {
 namespace {
 
+constexpr const char* kNothingWritten = "nothing was written; run the same command again";
+
+// One at a time: where SQLite sorts is the process's.
 class Database {
  public:
   explicit Database(const std::string& path) : path_(path) {
     sqlite3* opened = nullptr;
     // The temporary is locked already, by whoever names it.
+    sort_beside(path);
     const int code = sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix-none");
     handle_.reset(opened);
     check(code);
+    constexpr int kStepsBetweenLooks = 100'000;
+    sqlite3_progress_handler(
+        opened, kStepsBetweenLooks, [](void*) { return is_stopped() ? 1 : 0; }, nullptr);
   }
+  ~Database() {
+    handle_.reset();
+    sqlite3_free(std::exchange(sqlite3_temp_directory, nullptr));
+  }
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
 
   void run(const char* sql) { check(sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr)); }
   void check(int code) const {
     if (code == SQLITE_OK || code == SQLITE_DONE) return;
+    if (code == SQLITE_INTERRUPT) throw_if_stopped(kNothingWritten);
     throw Error(ErrorCode::kIo, "SQLite cannot write '" + path_ +
                                     "': " + (handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory") +
-                                    "; make room, or name another output");
+                                    "; make room in its folder, where SQLite sorts too, or name another output");
   }
   sqlite3* handle() const noexcept { return handle_.get(); }
 
  private:
+  // What the index is sorted in goes where the answer goes, whose disk has to be large enough, and not to /var/tmp.
+  static void sort_beside(const std::string& path) {
+    const std::string folder = std::filesystem::absolute(path).parent_path().string();
+    sqlite3_temp_directory = sqlite3_mprintf("%s", folder.c_str());
+  }
+
   struct Close {
     void operator()(sqlite3* database) const noexcept { sqlite3_close_v2(database); }
   };

@@ -129,8 +129,10 @@ void add_answer_options(CLI::App& app, JobArguments* arguments) {
   add_parsed(app, "--min-score", "S",
              "Keep only pairs at least this good; for l2, at most this distance. Without --top-k, all of those",
              [&options](const std::string& text) { options.min_score = parse_score(text); });
-  app.add_option("--work-dir", options.work_dir,
-                 "Folder for what is spilled and for the journal (default: the output's name and .work)")
+  app.add_option(
+         "--work-dir", options.work_dir,
+         "Folder for what is spilled and for the journal: new, empty or an earlier run's (default: the output's name "
+         "and .work)")
       ->type_name("DIR");
   add_progress(app, &arguments->progress);
 }

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "engine/base/os.h"
 #include "simtile/error.h"
 
 namespace simtile::tools {
@@ -53,16 +52,6 @@ void print_line(std::string_view text) { print(std::string(text) + "\n"); }
 
 void print_to_stderr(std::string_view text) noexcept {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
-}
-
-void refuse_output_over_input(const std::string& output, const std::string& input) {
-  storage::check_output_path(output);
-  if (input == "-" || !os::exists(input) || !os::exists(output)) return;
-  const os::File::Identity a = os::File::open_for_reading(output).identity();
-  const os::File::Identity b = os::File::open_for_reading(input).identity();
-  if (a.device == b.device && a.inode == b.inode)
-    throw Error(ErrorCode::kInvalidArgument,
-                "the output '" + output + "' is the input '" + input + "'; name another output");
 }
 
 }  // namespace simtile::tools

@@ -38,7 +38,4 @@ void print_line(std::string_view text);
 // To standard error, in one piece; where that cannot be written, nothing is left to be done.
 void print_to_stderr(std::string_view text) noexcept;
 
-// Throws Error(kInvalidArgument) before any work is done, when `output` can be no file or is `input`.
-void refuse_output_over_input(const std::string& output, const std::string& input);
-
 }  // namespace simtile::tools

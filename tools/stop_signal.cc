@@ -22,8 +22,10 @@ const std::atomic<bool>& stop_on_signals() {
   return g_stop;
 }
 
+bool is_stopped() noexcept { return g_stop.load(std::memory_order_relaxed); }
+
 void throw_if_stopped(const std::string& what_next) {
-  if (g_stop.load(std::memory_order_relaxed)) throw Error(ErrorCode::kInterrupted, "interrupted; " + what_next);
+  if (is_stopped()) throw Error(ErrorCode::kInterrupted, "interrupted; " + what_next);
 }
 
 }  // namespace simtile::tools

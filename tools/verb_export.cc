@@ -56,13 +56,22 @@ std::uint64_t most_neighbours(const NeighboursInfo& info) {
   return info.top_k != 0 ? info.top_k : std::min(info.base_rows, info.entries);
 }
 
+void check_destination(const Arguments& arguments, const Format& format, bool all_pairs) {
+  if (arguments.destination == "-") return;
+  storage::check_output_path(arguments.destination);
+  const bool is_npy = format.write == export_npy;
+  const std::vector<std::string> written{arguments.destination};
+  for (const std::string& path : is_npy ? npy_paths(arguments.destination, all_pairs) : written)
+    storage::check_output_path(path, {arguments.path});
+}
+
 void run(const Arguments& arguments) {
   const Format& format = find_format(arguments);
   const Neighbours neighbours(arguments.path, kStreamed);
   const std::uint64_t row_bytes = checked_multiply(most_neighbours(neighbours.info()), kEntryWorkBytes,
                                                    ErrorCode::kBudgetTooSmall, "neighbours of a row");
   check_streaming_budget(arguments.resources, row_bytes);
-  if (arguments.destination != "-") refuse_output_over_input(arguments.destination, arguments.path);
+  check_destination(arguments, format, neighbours.info().top_k == 0);
   const std::uint64_t budget =
       arguments.resources.budget_bytes != 0 ? arguments.resources.budget_bytes : default_budget_bytes();
   const std::uint64_t needed = kStreamingBytes + row_bytes;

@@ -24,9 +24,6 @@ struct Arguments {
 
 void run(const Arguments& arguments) {
   check_streaming_budget(arguments.resources);
-  refuse_output_over_input(arguments.destination_path, arguments.source_path);
-  if (!arguments.options.ids_path.empty())
-    refuse_output_over_input(arguments.destination_path, arguments.options.ids_path);
   ImportOptions options = arguments.options;
   ImportSummary imported;
   {

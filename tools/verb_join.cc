@@ -62,10 +62,7 @@ JobInput checked_input(const std::string& command, const JobArguments& arguments
 
 void run(const std::string& command, const JobArguments& arguments) {
   const JobInput job = checked_input(command, arguments);
-  for (const std::string& input : input_paths(job)) {
-    refuse_output_over_input(arguments.output_path, input);
-    if (!arguments.report_path.empty()) refuse_output_over_input(arguments.report_path, input);
-  }
+  if (!arguments.report_path.empty()) storage::check_output_path(arguments.report_path, input_paths(job));
   if (arguments.report_path == arguments.output_path)
     throw Error(ErrorCode::kInvalidArgument,
                 "the report and the answer are both to be '" + arguments.output_path + "'; name two files");

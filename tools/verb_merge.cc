@@ -21,7 +21,6 @@ struct Arguments {
 void run(const Arguments& arguments) {
   const JobInput input = input_of(arguments.words, arguments.job, "merge");
   const std::string& output_path = arguments.job.output_path;
-  for (const std::string& path : input_paths(input)) refuse_output_over_input(output_path, path);
   JobOptions options = job_options(arguments.job);
   ProgressPrinter printer(arguments.job.progress);
   options.stop = &stop_on_signals();

@@ -22,6 +22,10 @@ struct Arguments {
 };
 
 Fact number(const std::string& key, double value, const std::string& text) { return {key, value, text}; }
+// Of all pairs that are good enough, nobody knows how many there are.
+Fact unless_unknown(const JobPlan& plan, const Fact& fact) {
+  return plan.all_pairs ? Fact{fact.key, nullptr, "not known before the pairs are found"} : fact;
+}
 Fact share(const std::string& key, double value) { return number(key, value, fmt::format("{:.3g}%", 100.0 * value)); }
 
 std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
@@ -47,7 +51,7 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           fact("tile_columns", plan.tile_columns),
           fact("stripes_total", plan.stripes_total),
           fact("tiles_total", plan.tiles_total),
-          yes_or_no("spills", plan.spills),
+          unless_unknown(plan, yes_or_no("spills", plan.spills)),
           fact("pairs_total", plan.pairs_total),
           fact("pairs_scored", plan.pairs_scored),
           number("flops", plan.flops, fmt::format("{:.4g} GFLOP", plan.flops / 1e9)),
@@ -58,8 +62,8 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           share("screen_left_next", plan.screen_left_next),
           share("screen_cost", plan.screen_cost),
           size("bytes_read", plan.bytes_read),
-          size("bytes_spilled", plan.bytes_spilled),
-          size("output_bytes", plan.output_bytes),
+          unless_unknown(plan, size("bytes_spilled", plan.bytes_spilled)),
+          unless_unknown(plan, size("output_bytes", plan.output_bytes)),
           number("flops_per_second", flops_per_second,
                  is_estimated ? fmt::format("{:.1f} GFLOP/s here, now", flops_per_second / 1e9) : "not measured"),
           number("estimated_seconds", seconds,

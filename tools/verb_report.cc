@@ -39,7 +39,7 @@ Action declare_report(CLI::App& app) {
   add_resources(app, &arguments->resources);
   return [arguments] {
     check_streaming_budget(arguments->resources);
-    refuse_output_over_input(arguments->output_path, arguments->report_path);
+    storage::check_output_path(arguments->output_path, {arguments->report_path});
     const std::string page = report_page(read_report(arguments->report_path), arguments->report_path);
     Output output(arguments->output_path);
     output.write(page);

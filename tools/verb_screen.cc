@@ -22,7 +22,6 @@ struct Arguments {
 void run(const Arguments& arguments) {
   ScreenOptions options = arguments.options;
   if (options.output_path.empty()) options.output_path = default_screen_path(arguments.matrix_path);
-  refuse_output_over_input(options.output_path, arguments.matrix_path);
   options.budget_bytes = arguments.resources.budget_bytes;
   options.threads = arguments.resources.threads;
   options.stop = &stop_on_signals();

@@ -33,7 +33,8 @@ std::uint64_t parse_byte_size(std::string_view text) {
   };
   double number = 0.0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc{} || !(number >= 0.0)) throw refuse("");
+  if (error != std::errc{}) throw refuse("");
+  if (!(number >= 0.0)) throw refuse(" of 0 or more");
   std::string unit;
   for (const char* c = rest; c != text.data() + text.size(); ++c)
     if (*c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));

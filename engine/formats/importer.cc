@@ -4,6 +4,7 @@
 #include "engine/formats/format_table.h"
 #include "engine/formats/id_list.h"
 #include "engine/formats/sources.h"
+#include "engine/storage/container_writer.h"
 #include "engine/storage/matrix_writer.h"
 #include "simtile/error.h"
 #include "simtile/import.h"
@@ -80,6 +81,7 @@ void check_id_count(const formats::IdList& ids, std::uint64_t rows, const std::s
 
 ImportSummary import_matrix(const std::string& source_path, const std::string& destination_path,
                             const ImportOptions& options) {
+  storage::check_output_path(destination_path, {source_path, options.ids_path});
   const Format& format = choose_format(source_path, options);
   const auto source = format.open({source_path, options, destination_path});
   const SourceShape shape = source->shape();

@@ -15,20 +15,26 @@ AnswerWriter::AnswerWriter(const std::string& path, PreparedJob& job, const JobO
 
 void AnswerWriter::end_row() {
   writer_.append_row(neighbours_);
+  entries_ += neighbours_.size();
   neighbours_.clear();
   ++rows_;
 }
 
 void AnswerWriter::append_pairs(PairStore& pairs, std::uint64_t rows, const std::atomic<bool>* stop) {
-  pairs.for_each([&](const RunEntry& entry) {
-    while (rows_ < entry.row) {
-      if (stop != nullptr && stop->load(std::memory_order_relaxed))
-        throw Error(ErrorCode::kInterrupted,
-                    "interrupted while the pairs were written; run the same command again to go on from there");
-      end_row();
-    }
-    take(entry.key());
-  });
+  const auto throw_if_stopped = [stop] {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed))
+      throw Error(ErrorCode::kInterrupted,
+                  "interrupted while the pairs were written; run the same command again to go on from there");
+  };
+  pairs.for_each(
+      [&](const RunEntry& entry) {
+        while (rows_ < entry.row) {
+          throw_if_stopped();
+          end_row();
+        }
+        take(entry.key());
+      },
+      throw_if_stopped);
   while (rows_ < rows) end_row();
 }
 

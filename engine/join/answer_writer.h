@@ -32,6 +32,8 @@ class AnswerWriter {
   void end_rows(std::uint64_t end) {
     while (rows_ < end) end_row();
   }
+  // Neighbours of all rows appended so far.
+  std::uint64_t entries() const noexcept { return entries_; }
   // Publishes the file and returns the XXH3-64 of its bytes.
   std::uint64_t finish() { return writer_.finish(); }
 
@@ -42,6 +44,7 @@ class AnswerWriter {
   bool larger_better_;
   std::size_t kept_;
   std::uint64_t rows_ = 0;  // appended so far
+  std::uint64_t entries_ = 0;
   std::vector<Neighbour> neighbours_;
   storage::NeighboursWriter writer_;
 };

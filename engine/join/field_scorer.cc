@@ -73,12 +73,13 @@ void FieldScorer::begin_tile(Side& base, const FieldStripe& stripe, const plan::
     if (side.sparse)
       pack_sparse(f, *side.sparse, stripe, tile);
     else
-      pack_dense(fields_[f], *side.dense, shapes_.fields[f].dims, 1u << f, tile);
+      pack_dense(f, *side.dense, tile);
   }
 }
 
-void FieldScorer::pack_dense(Field& field, DenseRows& rows, std::uint64_t dims, std::uint32_t bit,
-                             const plan::Tile& tile) {
+void FieldScorer::pack_dense(std::size_t f, DenseRows& rows, const plan::Tile& tile) {
+  Field& field = fields_[f];
+  const std::uint64_t dims = shapes_.fields[f].dims;
   const auto start = Clock::now();
   const std::uint64_t columns = tile.base_end - tile.base_begin;
   DenseRows::Window window = rows.window(tile.base_begin, columns);
@@ -87,7 +88,7 @@ void FieldScorer::pack_dense(Field& field, DenseRows& rows, std::uint64_t dims, 
   pack_panels(window, 0, columns, kernel_->base_width, dims, kernel_->pack_base_panel, field.scratch.as<float>(),
               field.panels.as<float>());
   if (shapes_.renormalize)
-    mark_present(window, columns, dims, field.scratch.as<float>(), bit, present_.as<std::uint32_t>());
+    mark_present(window, columns, dims, field.scratch.as<float>(), 1u << f, present_.as<std::uint32_t>());
   window.close();
 }
 

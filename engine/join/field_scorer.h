@@ -41,7 +41,7 @@ class FieldScorer {
     BudgetedMemory panels, scratch;                        // dense
     BudgetedMemory postings, values, rows, dense_columns;  // sparse
   };
-  void pack_dense(Field& field, DenseRows& rows, std::uint64_t dims, std::uint32_t bit, const plan::Tile& tile);
+  void pack_dense(std::size_t f, DenseRows& rows, const plan::Tile& tile);
   void pack_sparse(std::size_t f, SparseRows& rows, const FieldStripe& stripe, const plan::Tile& tile);
   void frame_postings(Field& field, std::uint32_t local_columns, std::uint64_t room);
   void score_dense(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows,

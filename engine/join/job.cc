@@ -12,6 +12,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/join/answer_writer.h"
+#include "engine/join/job_fields.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
 #include "engine/join/prepared_job.h"
@@ -349,6 +350,7 @@ JobReport Run::finish() {
   const PipelineStatistics statistics = pipeline_->statistics();
   report.seconds_merge = seconds_since(merge_start);
   report.plan = prepared_.describe(options_);
+  if (report.plan.all_pairs) report.plan.output_bytes = answer_->entries() * (sizeof(std::uint64_t) + sizeof(float));
   report.seconds_compute = statistics.seconds_compute / prepared_.shapes.threads;
   report.seconds_io_wait = statistics.seconds_io_wait;
   report.pairs_scored = statistics.pairs_scored;
@@ -363,8 +365,7 @@ JobReport Run::finish() {
   report.discarded_other_job = folder_.found_other_job();
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
   report.bytes_read = bytes_read();
-  report.input_bytes = prepared_.base->matrix.container().header().file_bytes +
-                       (prepared_.queries ? prepared_.queries->matrix.container().header().file_bytes : 0);
+  report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);
   if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
   report.bytes_spilled += bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();
@@ -380,8 +381,7 @@ JobReport Run::finish() {
 }  // namespace join
 
 JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options) {
-  if (os::is_directory(output_path))
-    throw Error(ErrorCode::kInvalidArgument, "the output '" + output_path + "' is a folder; name a file");
+  join::check_output(output_path, input);
   join::PreparedJob prepared(input, options);
   try {
     return join::Run(prepared, options, output_path).finish();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/base/names.h"
+#include "engine/storage/container_writer.h"
 #include "engine/storage/id_table.h"
 #include "engine/storage/neighbours_layout.h"
 #include "simtile/error.h"
@@ -20,11 +22,7 @@ constexpr std::size_t kMostRenormalizedFields = 16;
 [[noreturn]] void refuse(const std::string& why) { throw Error(ErrorCode::kInvalidArgument, why); }
 
 void check_name(const std::string& name) {
-  const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
-  };
-  if (name.empty() || name.size() > storage::kMostFieldNameBytes || !std::all_of(name.begin(), name.end(), is_plain))
+  if (!is_plain_name(name) || name.size() > storage::kMostFieldNameBytes)
     refuse("'" + name + "' cannot name a field; use 1 to " + std::to_string(storage::kMostFieldNameBytes) +
            " letters, digits, '_', '-' or '.'");
 }
@@ -79,6 +77,12 @@ void check_ids(const MatrixFile& a, const MatrixFile& b) {
 }
 
 }  // namespace
+
+void check_output(const std::string& output_path, const JobInput& input) {
+  std::vector<std::string> paths{input.base_path, input.queries_path};
+  for (const JobField& field : input.fields) paths.insert(paths.end(), {field.base_path, field.queries_path});
+  storage::check_output_path(output_path, paths);
+}
 
 std::vector<JobField> fields_in_use(const JobInput& input, const JobOptions& options) {
   if (input.fields.empty()) return {{"", input.base_path, input.queries_path, 1.0f}};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/join/side.h"
@@ -14,6 +15,9 @@ namespace simtile::join {
 // The fields that make the answer: a plain job's matrices are one field of weight 1 without a name, and fields of
 // weight 0 are left out. Throws Error(kInvalidArgument) for names, weights and files that make no sense.
 std::vector<JobField> fields_in_use(const JobInput& input, const JobOptions& options);
+
+// Throws Error(kInvalidArgument) when the output can be no file, or is one of the job's inputs.
+void check_output(const std::string& output_path, const JobInput& input);
 
 // Opens every field's base, or queries, as one Side: the first field's, with the others in more_fields. Throws unless
 // they have as many rows, and the same ids where they have any.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <set>
 
+#include "engine/join/shard_folder.h"
 #include "engine/storage/container_writer.h"
 #include "simtile/error.h"
 
@@ -16,6 +17,8 @@ namespace {
 
 constexpr char kJournalMagic[8] = {'S', 'I', 'M', 'T', 'J', 'R', 'N', '\n'};
 constexpr std::uint64_t kJournalVersion = 1;
+// The lock file's text, before the process's id: what tells a work folder from a folder of the user's.
+constexpr std::string_view kLockText = "simtile work folder of process ";
 
 // The journal's bytes: this header, the runs of `finished`, the runs of `candidates`, the XXH3 of all that.
 struct JournalHeader {
@@ -29,6 +32,7 @@ struct JournalHeader {
 static_assert(sizeof(JournalHeader) == 48);
 
 std::string journal_path(const std::string& folder) { return folder + "/journal"; }
+std::string lock_path(const std::string& folder) { return folder + "/lock"; }
 
 void append(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
@@ -53,15 +57,61 @@ std::vector<std::uint64_t> list_runs(const std::string& folder) {
   return serials;
 }
 
+// Up to `most` of the file's first bytes; none of what is no file.
+std::string first_bytes(const std::string& path, std::size_t most) {
+  if (!os::exists(path) || os::is_directory(path) || os::is_special_file(path)) return {};
+  std::string bytes(most, '\0');
+  try {
+    bytes.resize(os::File::open_for_reading(path).read_at(std::as_writable_bytes(std::span(bytes)), 0));
+  } catch (const Error&) {
+    if (os::exists(path)) throw;
+    return {};  // its owner removed it just now
+  }
+  return bytes;
+}
+
+// Whether simtile made what is in the folder: a lock or a journal says so, a lock that is not wholly written stands
+// alone, and shards have folders of their own.
+bool is_work_folder(const std::string& path, const std::vector<std::string>& names) {
+  if (first_bytes(lock_path(path), kLockText.size()) == kLockText) return true;
+  if (first_bytes(journal_path(path), sizeof kJournalMagic) == std::string_view(kJournalMagic, sizeof kJournalMagic))
+    return true;
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return shard_of_name(name) || path + "/" + name == merge_path(path) ||
+           (name == "lock" && !os::is_directory(lock_path(path)) &&
+            kLockText.starts_with(first_bytes(lock_path(path), kLockText.size())));
+  });
+}
+
+std::vector<std::string> sorted_names(const std::string& folder) {
+  std::vector<std::string> names = os::list_folder(folder);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Files are removed from a work folder by their names, which files of the user's may have too.
+void refuse_folder_of_others(const std::string& path) {
+  for (std::vector<std::string> names = sorted_names(path); !is_work_folder(path, names);) {
+    std::vector<std::string> again = sorted_names(path);
+    if (again == names)
+      throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path + "' has files ('" + names.front() +
+                                                   "'), but no lock or journal that says they are simtile's; name a "
+                                                   "new folder for --work-dir, or remove them");
+    names = std::move(again);  // its owner is about to leave it
+  }
+}
+
 }  // namespace
 
 WorkFolder::WorkFolder(const std::string& path, const RunScope& scope) : path_(path), scope_(scope) {
   const bool made = os::make_directory(path);
   try {
+    refuse_folder_of_others(path);
     take_lock();
-    const std::string pid = std::to_string(::getpid());
-    lock_.truncate(0);
-    lock_.write_at(std::as_bytes(std::span(pid)), 0);
+    // Never empty again: another process takes it for simtile's by its text.
+    const std::string text = std::string(kLockText) + std::to_string(::getpid());
+    lock_.write_at(std::as_bytes(std::span(text)), 0);
+    lock_.truncate(text.size());
     remove_partials();
     for (const std::uint64_t serial : list_runs(path_)) last_serial_ = std::max(last_serial_, serial);
   } catch (const Error&) {
@@ -77,17 +127,18 @@ void WorkFolder::remove_partials() {
 }
 
 void WorkFolder::take_lock() {
-  const std::string lock_path = path_ + "/lock";
+  const std::string lock_file = lock_path(path_);
   for (;;) {
-    os::File lock = os::File::open_for_writing(lock_path);
+    os::File lock = os::File::open_for_writing(lock_file);
     if (!lock.try_lock()) {
-      std::string pid(32, '\0');
+      std::string pid(64, '\0');
       pid.resize(lock.read_at(std::as_writable_bytes(std::span(pid)), 0));
+      if (pid.starts_with(kLockText)) pid.erase(0, kLockText.size());
       throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path_ + "' is in use by process " + pid +
                                                    "; wait for it, or name another --work-dir");
     }
     // Between open and lock the owner before may have removed it: then this lock is on a file without a name.
-    const std::optional<os::File::Identity> now = os::identity_of(lock_path);
+    const std::optional<os::File::Identity> now = os::identity_of(lock_file);
     if (!now || now->inode != lock.identity().inode) continue;
     lock_ = std::move(lock);
     return;
@@ -178,7 +229,8 @@ void WorkFolder::clear() {
 
 void WorkFolder::remove() {
   clear();
-  os::remove_file(path_ + "/lock");
+  remove_partials();
+  os::remove_file(lock_path(path_));  // the last: what is left without it is nobody's
   lock_.close();
   os::remove_empty_directory(path_);
 }

@@ -1,5 +1,6 @@
 // From the shards' results to the neighbours file: simtile/merge.h. Every shard left one chain of runs in row order
-// (shard_folder.h), so one pass over all chains at once gives each row's candidates, best first.
+// (shard_folder.h), so one pass over all chains at once gives each row's candidates, best first. Where the budget has
+// no room for a reader of each, some of them are merged to one chain first, until the rest can be read at once.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -8,11 +9,13 @@
 #include <vector>
 
 #include "engine/join/answer_writer.h"
+#include "engine/join/job_fields.h"
 #include "engine/join/prepared_job.h"
 #include "engine/join/run_merge.h"
 #include "engine/join/shard_folder.h"
 #include "engine/memory/process_memory.h"
 #include "engine/plan/shard.h"
+#include "simtile/byte_size.h"
 #include "simtile/error.h"
 #include "simtile/merge.h"
 
@@ -21,6 +24,9 @@ namespace join {
 namespace {
 
 constexpr std::uint64_t kReaderBytes = kEntriesPerBlock * sizeof(RunEntry) + 8 * 1024;
+// A writer holds a block, and the same encoded.
+constexpr std::uint64_t kReadersOfAWriter = 2;
+constexpr std::uint64_t kFewestReaders = 2 + kReadersOfAWriter;
 
 // A shard that is through, and its folder, locked.
 struct FinishedShard {
@@ -28,10 +34,17 @@ struct FinishedShard {
   Checkpoint results;
 };
 
+// Runs that are in row order one after the other.
+struct Chain {
+  std::string folder;
+  std::vector<RunInfo> runs;
+  RunScope scope;
+};
+
 // Reads a chain of runs as one.
 class ChainReader {
  public:
-  explicit ChainReader(const FinishedShard& shard) : shard_(&shard) { open_next(); }
+  explicit ChainReader(const Chain& chain) : chain_(&chain) { open_next(); }
   const RunEntry& entry() const noexcept { return run_->entry(); }
   bool at_end() const noexcept { return !run_ || run_->at_end(); }
   void advance() {
@@ -40,17 +53,16 @@ class ChainReader {
     if (!run_->at_end()) return;
     open_next();
     if (!at_end() && entry() < last)
-      throw Error(ErrorCode::kCorrupt, "the runs of '" + shard_->folder->path() +
-                                           "' are not in row order; run this shard again with --fresh");
+      throw Error(ErrorCode::kCorrupt,
+                  "the runs of '" + chain_->folder + "' are not in row order; run this shard again with --fresh");
   }
 
  private:
   void open_next() {
-    while (at_end() && next_ < shard_->results.finished.size())
-      run_.emplace(shard_->folder->path(), shard_->results.finished[next_++], shard_->folder->scope());
+    while (at_end() && next_ < chain_->runs.size()) run_.emplace(chain_->folder, chain_->runs[next_++], chain_->scope);
   }
 
-  const FinishedShard* shard_;
+  const Chain* chain_;
   std::size_t next_ = 0;
   std::optional<RunReader> run_;
 };
@@ -105,15 +117,23 @@ class Merge {
       : options_(std::move(options)),
         output_path_(output_path),
         work_path_(work_path(options_, output_path)),
-        prepared_(input, options_) {}
+        prepared_(input, options_) {
+    check_budget();
+  }
   MergeReport finish();
 
  private:
   ShardSet open_set(std::uint32_t count) const;
   bool find_shards();
   bool output_is_the_answer() const;
+  void remove_merge_folder() const;
   void remove_left_overs() const;
+  void check_budget() const;
+  std::uint64_t readers_at_once() const;
+  std::vector<Chain> chains() const;
+  void merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder& folder);
   void write_answer();
+  void throw_if_stopped() const;
   void begin_row(std::uint64_t row) const;
 
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -185,16 +205,69 @@ bool Merge::output_is_the_answer() const {
   }
 }
 
+// As a merge that was killed between its rounds leaves it.
+void Merge::remove_merge_folder() const {
+  const std::string path = merge_path(work_path_);
+  if (os::is_directory(path)) WorkFolder(path, {});  // without a journal it goes
+}
+
 void Merge::remove_left_overs() const {
+  remove_merge_folder();
   for (const std::uint32_t count : shard_counts(work_path_)) {
     const ShardSet set = open_set(count);  // opening removes folders that have no journal
     for (const FinishedShard& shard : set.finished) shard.folder->remove();
   }
 }
 
-void Merge::begin_row(std::uint64_t row) const {
+// Said before shards are looked for, in the words of other jobs. The smallest plan of the job nearly always needs more.
+void Merge::check_budget() const {
+  const std::uint64_t least = prepared_.shapes.fixed_bytes + kFewestReaders * kReaderBytes;
+  if (prepared_.budget_bytes >= least) return;
+  const std::string works = std::to_string(plan::announced_budget(least) >> 20) + "MiB";
+  throw Error(ErrorCode::kBudgetTooSmall, "a budget of " + format_byte_size(prepared_.budget_bytes) +
+                                              " is too small for this merge; the smallest that works is " + works +
+                                              " (--budget " + works + ")");
+}
+
+std::uint64_t Merge::readers_at_once() const {
+  return (prepared_.budget_bytes - prepared_.shapes.fixed_bytes) / kReaderBytes;
+}
+
+std::vector<Chain> Merge::chains() const {
+  std::vector<Chain> chains;
+  for (const FinishedShard& shard : shards_)
+    chains.push_back({shard.folder->path(), shard.results.finished, shard.folder->scope()});
+  return chains;
+}
+
+// Puts one chain at the end in place of the first `count`: of each row, as many as the answer can take.
+void Merge::merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder& folder) {
+  const auto end = chains.begin() + static_cast<std::ptrdiff_t>(count);
+  const std::vector<Chain> merged(chains.begin(), end);
+  std::vector<ChainReader> readers(merged.begin(), merged.end());
+  RunWriter writer(folder.path(), folder.next_serial(), folder.scope().job_identity);
+  std::uint64_t row = UINT64_MAX, in_row = 0;
+  merge_sorted(readers, [&](const RunEntry& entry) {
+    if (entry.row != row) {
+      throw_if_stopped();
+      row = entry.row;
+      in_row = 0;
+    }
+    if (in_row++ < prepared_.plan.kept) writer.append(entry);
+  });
+  chains.erase(chains.begin(), end);
+  chains.push_back({folder.path(), {writer.finish(false)}, folder.scope()});
+  for (const Chain& chain : merged)
+    if (chain.folder == folder.path()) os::remove_file(run_path(chain.folder, chain.runs.front().serial));
+}
+
+void Merge::throw_if_stopped() const {
   if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed))
     throw Error(ErrorCode::kInterrupted, "interrupted; the shards are as they were: run merge again");
+}
+
+void Merge::begin_row(std::uint64_t row) const {
+  throw_if_stopped();
   if (!options_.progress || row % 256 != 0) return;
   const double share = static_cast<double>(row) / static_cast<double>(prepared_.shapes.query_rows);
   options_.progress({row, prepared_.shapes.query_rows,
@@ -204,13 +277,20 @@ void Merge::begin_row(std::uint64_t row) const {
 void Merge::write_answer() {
   PageBudget budget(prepared_.budget_bytes);
   budget.charge(prepared_.shapes.fixed_bytes);
-  budget.charge(shards_.size() * kReaderBytes);
+  const std::uint64_t most = readers_at_once();
+  budget.charge(std::min<std::uint64_t>(most, std::max(shards_.size(), kFewestReaders)) * kReaderBytes);
+  std::vector<Chain> all = chains();
+  for (const Chain& chain : all)
+    for (const RunInfo& run : chain.runs) report_.bytes_read += run.entries * sizeof(RunEntry);
+  std::optional<WorkFolder> folder;  // removed with all that is in it
+  if (all.size() > most)
+    folder.emplace(merge_path(work_path_),
+                   RunScope{prepared_.identity(), prepared_.shapes.query_rows, prepared_.shapes.base_rows});
+  while (all.size() > most) merge_some(all, std::min(most - kReadersOfAWriter, all.size() - most + 1), *folder);
   AnswerWriter answer(output_path_, prepared_, options_);
-  std::vector<ChainReader> readers;
-  for (const FinishedShard& shard : shards_) readers.emplace_back(shard);
+  std::vector<ChainReader> readers(all.begin(), all.end());
   std::uint64_t row = 0;
   merge_sorted(readers, [&](const RunEntry& entry) {
-    report_.bytes_read += sizeof entry;
     if (entry.row != row) begin_row(row = entry.row);
     answer.append(entry);
   });
@@ -221,6 +301,7 @@ void Merge::write_answer() {
 MergeReport Merge::finish() {
   report_.query_rows = prepared_.shapes.query_rows;
   if (find_shards()) {
+    remove_merge_folder();
     report_.shards = static_cast<std::uint32_t>(shards_.size());
     write_answer();
     for (const FinishedShard& shard : shards_) shard.folder->remove();
@@ -237,8 +318,7 @@ MergeReport Merge::finish() {
 }  // namespace join
 
 MergeReport merge_shards(const JobInput& input, const std::string& output_path, const JobOptions& options) {
-  if (os::is_directory(output_path))
-    throw Error(ErrorCode::kInvalidArgument, "the output '" + output_path + "' is a folder; name a file");
+  join::check_output(output_path, input);
   if (join::wants_all_pairs(options))
     throw Error(ErrorCode::kInvalidArgument,
                 "there are no shards of a job without --top-k; give it as the shards were given it");

@@ -40,13 +40,18 @@ void PairStore::write_buffer() {
   while (whole_level()) merge_last(kFanIn);
 }
 
-void PairStore::merge_last(std::size_t count) {
+void PairStore::merge_last(std::size_t count, const std::function<void()>& throw_if_stopped) {
   const std::size_t kept = runs_.size() - count;
   std::vector<RunInfo> merged;
   for (std::size_t i = kept; i < runs_.size(); ++i) merged.push_back(runs_[i].info);
   const std::uint32_t level = runs_[kept].level;
   RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
-  merge_runs(folder_->path(), merged, folder_->scope(), 0, [&](const RunEntry& entry) { writer.append(entry); });
+  std::uint64_t row = UINT64_MAX;
+  merge_runs(folder_->path(), merged, folder_->scope(), 0, [&](const RunEntry& entry) {
+    if (entry.row != row && throw_if_stopped) throw_if_stopped();
+    row = entry.row;
+    writer.append(entry);
+  });
   // The old runs stay on disk until a checkpoint no longer names them.
   runs_.resize(kept);
   runs_.push_back({writer.finish(false), level == UINT32_MAX ? level : level + 1});

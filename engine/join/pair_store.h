@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -32,11 +33,12 @@ class PairStore {
   void adopt(std::vector<RunInfo> runs);
   // Writes the buffer out and syncs, so that runs() is all there is.
   std::vector<RunInfo> flush_durably();
-  // Gives every entry, in order, to `take`.
+  // Gives every entry, in order, to `take`. Before that, runs may have to be merged, during which `throw_if_stopped` is
+  // called now and then.
   template <typename Take>
-  void for_each(Take take) {
+  void for_each(Take take, const std::function<void()>& throw_if_stopped = nullptr) {
     write_buffer();
-    while (runs_.size() > kFanIn) merge_last(std::min(kFanIn, runs_.size() - kFanIn + 1));
+    while (runs_.size() > kFanIn) merge_last(std::min(kFanIn, runs_.size() - kFanIn + 1), throw_if_stopped);
     std::vector<RunInfo> runs;
     for (const Run& run : runs_) runs.push_back(run.info);
     merge_runs(folder_->path(), runs, folder_->scope(), 0, take);
@@ -51,7 +53,7 @@ class PairStore {
   };
   void write_buffer();
   // Levels descend from the first run to the last, so that the last ones are the smallest.
-  void merge_last(std::size_t count);
+  void merge_last(std::size_t count, const std::function<void()>& throw_if_stopped = nullptr);
 
   WorkFolder* folder_;
   std::mutex mutex_;

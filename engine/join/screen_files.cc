@@ -2,6 +2,7 @@
 #include "engine/join/prepared_job.h"
 #include "engine/memory/process_memory.h"
 #include "engine/screen/screen_builder.h"
+#include "engine/storage/container_writer.h"
 #include "engine/storage/screen_file.h"
 #include "simtile/error.h"
 #include "simtile/screen.h"
@@ -28,6 +29,8 @@ std::string default_screen_path(const std::string& matrix_path) { return matrix_
 ScreenInfo read_screen_info(const std::string& screen_path) { return info_of(storage::ScreenFile::open(screen_path)); }
 
 ScreenInfo build_screen(const std::string& matrix_path, const ScreenOptions& options) {
+  const std::string path = options.output_path.empty() ? default_screen_path(matrix_path) : options.output_path;
+  storage::check_output_path(path, {matrix_path});
   join::Side side(storage::MatrixFile::open(matrix_path));
   const storage::MatrixFile& matrix = side.matrix;
   if (matrix.is_sparse() || matrix.columns() < screen::kFewestColumns || matrix.rows() < screen::kFewestRows)
@@ -38,7 +41,6 @@ ScreenInfo build_screen(const std::string& matrix_path, const ScreenOptions& opt
   const kernels::TileKernel& kernel = kernels::select_kernel(options.isa);
   const std::uint32_t threads = options.threads != 0 ? options.threads : join::available_processors();
   PageBudget budget(options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes());
-  const std::string path = options.output_path.empty() ? default_screen_path(matrix_path) : options.output_path;
   budget.charge(join::process_bytes(threads));
   side.open_rows(budget, false);
   const screen::Basis basis =

@@ -89,16 +89,16 @@ bool ScreenSetup::plan_with_screen() {
   return job_.plan.stripe_rows >= least;
 }
 
-// One of another matrix is not this job's. A damaged one is an error where a screen was asked for; otherwise the job
-// makes its own.
+// One of another matrix is not this job's. A damaged one is an error; where one cannot be read, the job makes its own
+// unless a screen was asked for.
 void ScreenSetup::open_stored() {
   const storage::MatrixFile& matrix = job_.base->matrix;
   const std::string path = default_screen_path(matrix.path());
   if (!os::exists(path)) return;
   try {
     stored_ = std::make_unique<screen::ScreenRows>(path, budget_);
-  } catch (const Error&) {
-    if (options_.screen == ScreenUse::kOn) throw;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCorrupt || options_.screen == ScreenUse::kOn) throw;
     return;
   }
   const storage::ScreenBody& body = stored_->body();

@@ -12,6 +12,8 @@ std::string shard_path(const std::string& work_path, const Shard& shard) {
   return work_path + "/shard-" + std::to_string(shard.number) + "-of-" + std::to_string(shard.count);
 }
 
+std::string merge_path(const std::string& work_path) { return work_path + "/merge"; }
+
 std::optional<Shard> shard_of_name(const std::string& name) {
   Shard shard{0, 0};
   const char* const end = name.data() + name.size();

@@ -42,6 +42,12 @@ struct Side {
     for (const auto& field : more_fields) bytes += field->loaded_bytes();
     return bytes;
   }
+  // Of all fields' matrices.
+  std::uint64_t file_bytes() const noexcept {
+    std::uint64_t bytes = matrix.container().header().file_bytes;
+    for (const auto& field : more_fields) bytes += field->file_bytes();
+    return bytes;
+  }
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
     if (dense) dense->prefetch(first_row, rows);
     if (sparse) sparse->prefetch(first_row, rows);

@@ -7,6 +7,9 @@
 
 #include "engine/base/checked.h"
 #include "engine/storage/block_hash.h"
+#include "engine/storage/matrix_layout.h"
+#include "engine/storage/neighbours_layout.h"
+#include "engine/storage/screen_layout.h"
 #include "simtile/error.h"
 
 namespace simtile::storage {
@@ -16,10 +19,17 @@ namespace {
   throw Error(ErrorCode::kCorrupt, "'" + path + "' " + why);
 }
 
+// What the user does instead, by what the file was to be.
+std::string how_to_make(std::span<const char, 8> magic) {
+  if (std::ranges::equal(magic, kNeighboursMagic)) return "run a join or a search first, and give its output";
+  if (std::ranges::equal(magic, kScreenMagic)) return "make it with 'simtile screen', or remove it";
+  return "import it first";
+}
+
 void check_header(const ContainerHeader& header, std::span<const char, 8> magic, const std::string& path,
                   const std::string& what) {
   if (std::memcmp(header.magic, magic.data(), 8) != 0)
-    refuse(path, "is not a simtile " + what + " (wrong magic at offset 0); import it first");
+    refuse(path, "is not a simtile " + what + " (wrong magic at offset 0); " + how_to_make(magic));
   if (header.format_version != kFormatVersion)
     refuse(path, "has format version " + std::to_string(header.format_version) +
                      " at offset 8, but this simtile reads " + std::to_string(kFormatVersion) +

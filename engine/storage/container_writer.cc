@@ -34,6 +34,8 @@ os::File open_partial(const std::string& partial_path) {
   }
 }
 
+std::string partial_path(const std::string& path) { return path + ".partial"; }
+
 }  // namespace
 
 void check_output_path(const std::string& path) {
@@ -43,7 +45,22 @@ void check_output_path(const std::string& path) {
     throw Error(ErrorCode::kInvalidArgument, "the output '" + path + "' is a device or a pipe; name a file");
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_path_(path + ".partial") {
+void check_output_path(const std::string& path, const std::vector<std::string>& inputs) {
+  check_output_path(path);
+  for (const std::string& written : {path, partial_path(path)}) {
+    const std::optional<os::File::Identity> output = os::identity_of(written);
+    if (!output) continue;
+    for (const std::string& input : inputs) {
+      if (input.empty() || input == "-") continue;
+      const std::optional<os::File::Identity> read = os::identity_of(input);
+      if (read && read->device == output->device && read->inode == output->inode)
+        throw Error(ErrorCode::kInvalidArgument,
+                    "the output '" + written + "' is the input '" + input + "'; name another output");
+    }
+  }
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_path_(partial_path(path)) {
   check_output_path(path);
   file_ = open_partial(partial_path_);
 }

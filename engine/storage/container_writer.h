@@ -21,6 +21,9 @@ namespace simtile::storage {
 
 // Throws Error(kInvalidArgument) when `path` names a folder, or a device or pipe, which publishing would replace.
 void check_output_path(const std::string& path);
+// The same, and when it names one of `inputs`, by a link too, or is written under a name that does. An input that is
+// empty, or "-" for standard input, is none.
+void check_output_path(const std::string& path, const std::vector<std::string>& inputs);
 
 // Whether a file outlives a crash of the machine, or is made again when it is missing: then nothing is synced.
 enum class Durability { kSynced, kTemporary };

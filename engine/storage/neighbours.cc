@@ -133,12 +133,14 @@ Neighbours::~Neighbours() = default;
 
 NeighboursInfo Neighbours::info() const { return state_->generations->current()->info; }
 
-std::vector<Neighbour> Neighbours::neighbours(std::uint64_t row) const {
+std::vector<Neighbour> Neighbours::neighbours(std::uint64_t row) const { return neighbours(row, UINT64_MAX); }
+
+std::vector<Neighbour> Neighbours::neighbours(std::uint64_t row, std::uint64_t most) const {
   const auto generation = state_->generations->current();
   generation->check_range(row, 1, generation->info.rows, "row");
   const std::uint64_t top_k = generation->info.top_k;
   const Generation::Extent extent = top_k != 0 ? Generation::Extent{row * top_k, top_k} : generation->extent(row);
-  std::vector<std::uint64_t> rows(static_cast<std::size_t>(extent.count));
+  std::vector<std::uint64_t> rows(static_cast<std::size_t>(std::min(extent.count, most)));
   std::vector<float> scores(rows.size());
   generation->read_entries(extent.start, row, rows, scores);
   std::vector<Neighbour> found;

@@ -72,8 +72,8 @@ std::string neighbours_answer(const std::string& index, const IndexVersion& vers
                                 version.neighbours_generation, to_string(info.metric), row);
   if (const std::string id = json_id(info.query_id_kind, neighbours.query_id(row)); !id.empty()) out += ",\"id\":" + id;
   out += ",\"neighbours\":[";
-  const std::vector<Neighbour> found = neighbours.neighbours(row);
-  for (std::size_t i = 0; i < std::min<std::size_t>(found.size(), static_cast<std::size_t>(top_k)); ++i) {
+  const std::vector<Neighbour> found = neighbours.neighbours(row, top_k);
+  for (std::size_t i = 0; i < found.size(); ++i) {
     if (i != 0) out += ',';
     append_neighbour(out, found[i], json_id(info.base_id_kind, neighbours.base_id(found[i].row)));
     out += '}';

@@ -201,13 +201,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
     hold_incoming(0);
     hold_outgoing(answer_.body().size());
     begin(Step::kWriting, limits_.write_timeout_ms);
-    http::async_write(socket_, answer_, [self = shared_from_this()](error_code error, std::size_t) {
-      if (error) return self->close();
-      self->hold_outgoing(0);
-      self->answer_.body() = {};
-      if (!self->keep_alive_) return self->end();
-      self->wait_for_request(self->limits_.idle_timeout_ms);
-    });
+    const auto on_written = [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); };
+    if (parser_->get().method() != http::verb::head) return http::async_write(socket_, answer_, on_written);
+    head_.emplace(answer_);
+    http::async_write_header(socket_, *head_, on_written);
+  }
+
+  void on_written(const error_code& error) {
+    if (error) return close();
+    hold_outgoing(0);
+    head_.reset();
+    answer_.body() = {};
+    if (!keep_alive_) return end();
+    wait_for_request(limits_.idle_timeout_ms);
   }
 
   // Closes without cutting off an answer that is still on its way: what the client goes on sending is read, for a
@@ -234,6 +240,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> answer_;
+  std::optional<http::response_serializer<http::string_body>> head_;  // of an answer that goes without its body
   std::uint64_t incoming_bytes_ = 0, outgoing_bytes_ = 0;
   bool keep_alive_ = true;
   Step step_ = Step::kWaiting;

@@ -21,15 +21,17 @@ std::string_view media_type(std::string_view content_type) {
   return content_type;
 }
 
-std::uint64_t wanted_top_k(const Url& url) {
+// As many as the server gives where the request does not say.
+std::uint64_t wanted_top_k(const Url& url, const Limits& limits) {
   const auto parameters = parse_query(url.query);
   if (!parameters) throw bad_field("", "the target's query is not percent-encoded as it should be");
-  std::uint64_t top_k = UINT64_MAX;
+  std::uint64_t top_k = limits.top_k;
   for (const auto& [name, text] : *parameters) {
     if (name != "k") throw bad_field(name, "is no parameter here; there is k");
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), top_k);
     if (error != std::errc{} || end != text.data() + text.size() || top_k == 0)
       throw bad_field("k", "is not a whole number of 1 or more");
+    if (top_k > limits.top_k) throw over_limit("top_k", limits.top_k, "k", "is " + text);
   }
   return top_k;
 }
@@ -109,11 +111,13 @@ Endpoint Service::route(const Url& url) const {
 void Service::answer(const std::shared_ptr<Call>& call) {
   const Endpoint endpoint = call->endpoint;
   if (endpoint == Endpoint::kOther) throw not_found("there is nothing at this path; see /docs");
-  const std::string_view method = endpoint == Endpoint::kSearch ? "POST" : "GET";
-  if (call->request.method != method) {
+  const std::string& method = call->request.method;
+  // The answer to a HEAD is that to a GET; the connection leaves its body out.
+  if (endpoint == Endpoint::kSearch ? method != "POST" : method != "GET" && method != "HEAD") {
+    const std::string_view allowed = endpoint == Endpoint::kSearch ? "POST" : "GET, HEAD";
     HttpResponse response = to_response(
-        {.status = 405, .code = "wrong_method", .message = "this path takes " + std::string(method) + " alone"});
-    response.allow = method;
+        {.status = 405, .code = "wrong_method", .message = "this path takes " + std::string(allowed) + " alone"});
+    response.allow = allowed;
     call->respond(std::move(response));
     return;
   }
@@ -236,7 +240,7 @@ void Service::neighbours(const std::shared_ptr<Call>& call) {
   const ServedIndex& index = index_named(call->url.segments[2]);
   const std::shared_ptr<const IndexVersion> version = index.version();
   if (!version->neighbours) throw not_found("this index has no neighbours file; POST to its search instead");
-  const std::uint64_t top_k = wanted_top_k(call->url);
+  const std::uint64_t top_k = wanted_top_k(call->url, options_.limits);
   const auto row = version->neighbours->find(call->url.segments[4]);
   if (!row) throw not_found("the neighbours file has no row of that id");
   call->respond({.body = neighbours_answer(index.name(), *version, *row, top_k)});

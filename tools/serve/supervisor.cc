@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "simtile/error.h"
@@ -43,10 +45,25 @@ void check_files(const ServeOptions& options) {
   }
 }
 
+std::string read_token(const std::string& path) {
+  if (path.empty()) return {};
+  std::ifstream file(path);
+  std::string token;
+  std::getline(file, token);
+  while (!token.empty() && (token.back() == '\r' || token.back() == ' ')) token.pop_back();
+  if (token.empty())
+    throw Error(ErrorCode::kInvalidArgument, "the token file '" + path + "' cannot be read or its first line is empty");
+  return token;
+}
+
 class Supervisor {
  public:
   explicit Supervisor(const ServeOptions& options)
-      : options_(options), log_(options.json_logs), metrics_(options.workers), workers_(options.workers) {
+      : options_(options),
+        token_(read_token(options.token_path)),
+        log_(options.json_logs),
+        metrics_(options.workers),
+        workers_(options.workers) {
     check_files(options);
     if (options.tcp) {
       bind_tcp(options.address, options.port, false);  // says when somebody else has the port
@@ -68,6 +85,7 @@ class Supervisor {
     for (std::uint32_t number = 0; number < options_.workers; ++number) start(number, false);
     for (;;) {
       const int signal = wait_for_signal();
+      look_who_is_ready();
       if (signal == SIGHUP) send_to_all(SIGHUP);
       if (signal == SIGTERM || signal == SIGINT) stop(signal);
       reap();
@@ -76,7 +94,7 @@ class Supervisor {
       if (stopping_ && Clock::now() >= kill_at_) send_to_all(SIGKILL);
     }
     log_.info("stopped");
-    return killed_ ? 1 : 0;
+    return killed_ || failed_to_start_ ? 1 : 0;
   }
 
  private:
@@ -84,6 +102,7 @@ class Supervisor {
     pid_t pid = 0;  // 0: not running
     Clock::time_point started, start_at = Clock::time_point::max();
     milliseconds delay = kFirstDelay;
+    bool was_ready = false;  // once, itself or a process before it
   };
 
   void announce() {
@@ -112,6 +131,7 @@ class Supervisor {
     const WorkerTask task{&options_,
                           &metrics_,
                           number,
+                          token_,
                           options_.tcp ? port_of(reservation_) : -1,
                           options_.unix_socket_path.empty() ? -1 : unix_listener_.fd(),
                           is_restart,
@@ -131,6 +151,11 @@ class Supervisor {
     return std::max(0, ::sigtimedwait(&signals_, nullptr, &timeout));
   }
 
+  void look_who_is_ready() {
+    for (std::uint32_t number = 0; number < workers_.size(); ++number)
+      if (get(metrics_.worker(number).ready) != 0) workers_[number].was_ready = true;
+  }
+
   void reap() {
     int status = 0;
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;)
@@ -141,6 +166,7 @@ class Supervisor {
   void on_end(std::uint32_t number, int status) {
     Child& child = workers_[number];
     child.pid = 0;
+    look_who_is_ready();
     metrics_.worker(number).pid = 0;
     set(metrics_.worker(number).ready, 0);
     const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -148,11 +174,16 @@ class Supervisor {
       killed_ = killed_ || !in_order;
       return;
     }
+    const char* how = WIFSIGNALED(status) ? "signal" : "exit_code";
+    const int code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    // What it is told to serve cannot be served: starting it again would help nobody, and nobody would hear of it.
+    if (!child.was_ready && !in_order) {
+      log_.error("worker died before it was ready", {{"worker", number}, {how, code}});
+      failed_to_start_ = true;
+      return stop(SIGTERM);
+    }
     if (Clock::now() - child.started >= kLivedWell) child.delay = kFirstDelay;
-    log_.warn("worker died, starting it again", {{"worker", number},
-                                                 {WIFSIGNALED(status) ? "signal" : "exit_code",
-                                                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)},
-                                                 {"delay_ms", child.delay.count()}});
+    log_.warn("worker died, starting it again", {{"worker", number}, {how, code}, {"delay_ms", child.delay.count()}});
     schedule(child);
   }
 
@@ -191,13 +222,14 @@ class Supervisor {
   }
 
   const ServeOptions& options_;
+  const std::string token_;
   const Log log_;
   const SharedMetrics metrics_;
   std::vector<Child> workers_;
   Descriptor reservation_;  // holds the port, also one that the system picked, while workers come and go
   Descriptor unix_listener_;
   sigset_t signals_{}, signals_before_{};
-  bool stopping_ = false, killed_ = false;
+  bool stopping_ = false, killed_ = false, failed_to_start_ = false;
   Clock::time_point kill_at_;
 };
 

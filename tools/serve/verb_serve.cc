@@ -1,6 +1,7 @@
 // `simtile serve`: files over HTTP, until it is told to stop.
 #include <memory>
 
+#include "engine/base/names.h"
 #include "simtile/byte_size.h"
 #include "simtile/error.h"
 #include "tools/options.h"
@@ -20,7 +21,11 @@ IndexOptions parse_index(const std::string& text) {
   };
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) return refuse("names no index");
-  IndexOptions index{text.substr(0, equals), text.substr(equals + 1), {}};
+  // Clients take "." and ".." out of a path before they send it.
+  const std::string name = text.substr(0, equals);
+  if (!is_plain_name(name) || name == "." || name == "..")
+    return refuse("has a name that is not of letters, digits, '_', '-' and '.' alone");
+  IndexOptions index{name, text.substr(equals + 1), {}};
   const std::string key = ",neighbours=";
   if (const std::size_t at = index.base_path.find(key); at != std::string::npos) {
     index.neighbours_path = index.base_path.substr(at + key.size());
@@ -97,7 +102,7 @@ void add_memory(CLI::App& app, ServeOptions& options) {
 
 void add_limits(CLI::App& app, serve::Limits& limits) {
   add_size(app, "--max-body", &limits.body_bytes, "Longest body of a request (default: 8MiB)");
-  add_count(app, "--max-k", &limits.top_k, 1, "Most neighbours a query may ask for (default: 1000)");
+  add_count(app, "--max-k", &limits.top_k, 1, "Most neighbours that a query or a look-up gets (default: 1000)");
   add_count(app, "--max-batch", &limits.batch_queries, 1, "Most queries in a request (default: 1024)");
   add_count(app, "--queue-requests", &limits.queue_requests, 1, "Searches that may wait in a worker (default: 1024)");
   add_size(app, "--queue-bytes", &limits.queue_bytes, "What they may hold (default: 64MiB)");

@@ -10,12 +10,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <thread>
 #include <vector>
 
-#include "simtile/error.h"
 #include "tools/serve/aside.h"
 #include "tools/serve/connection.h"
 #include "tools/serve/listener.h"
@@ -27,17 +25,6 @@ namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-
-std::string read_token(const std::string& path) {
-  if (path.empty()) return {};
-  std::ifstream file(path);
-  std::string token;
-  std::getline(file, token);
-  while (!token.empty() && (token.back() == '\r' || token.back() == ' ')) token.pop_back();
-  if (token.empty())
-    throw Error(ErrorCode::kInvalidArgument, "the token file '" + path + "' cannot be read or its first line is empty");
-  return token;
-}
 
 std::uint32_t threads_for(const ServeOptions& options) {
   if (options.threads != 0) return options.threads;
@@ -54,7 +41,7 @@ class Worker {
         signals_(loop_, SIGTERM, SIGHUP),
         drain_timer_(loop_),
         service_(
-            options_, read_token(options_.token_path), *task.metrics, task.number, log,
+            options_, task.token, *task.metrics, task.number, log,
             [this](std::function<void()> function) { asio::post(loop_, std::move(function)); },
             [this](std::function<void()> function) { aside_.run(std::move(function)); }),
         connections_(

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdint>
+#include <string>
 
 #include "tools/serve/log.h"
 #include "tools/serve/metrics.h"
@@ -15,6 +16,7 @@ struct WorkerTask {
   const ServeOptions* options;
   const SharedMetrics* metrics;
   std::uint32_t number;
+  std::string token;        // that requests must bring; empty: none
   int tcp_port = -1;        // to listen on, beside the other workers (SO_REUSEPORT); -1: none
   int unix_listener = -1;   // that all workers share; -1: none
   bool is_restart = false;  // others answer meanwhile: it listens once it is ready

@@ -69,7 +69,8 @@ struct JobOptions {
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
   ScreenUse screen = ScreenUse::kAuto;
-  std::string work_dir;             // runs and journal; empty: "<output>.work", removed when the job is done
+  // Runs and journal; empty: "<output>.work". A new or an empty folder, or what a job left; removed when it is done.
+  std::string work_dir;
   bool fresh = false;               // forget what an interrupted run left
   std::optional<Shard> shard;       // do this share alone, and write no output
   double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
@@ -82,7 +83,9 @@ struct JobOptions {
 struct JobPlan {
   std::uint64_t query_rows = 0, base_rows = 0, dims = 0;
   std::uint64_t top_k = 0;
-  bool all_pairs = false;  // all that are good enough, instead of a top K; bytes_spilled and output_bytes are not known
+  // All that are good enough, instead of a top K: then spills, bytes_spilled and output_bytes are not known (in a
+  // JobReport, output_bytes is what was written).
+  bool all_pairs = false;
   Metric metric = Metric::kCosine;
   bool self_join = false;
   bool sparse = false;

@@ -1,10 +1,11 @@
 // The last step of a job that was shared out: from the shards' results to the neighbours file that one process would
 // have written, byte for byte.
 //
-// Threads: as run_job() (job.h). Memory: within options.budget_bytes, most of it 56 KiB for each shard.
-// Errors (simtile::Error): kIo when a shard is missing, unfinished or at work, naming them; kInvalidArgument when one
-// is of another job (other inputs or options); kCorrupt, kBudgetTooSmall, kInterrupted. Then no output is written, and
-// the shards stay as they are.
+// Threads: as run_job() (job.h). Memory: within options.budget_bytes, 56 KiB of it for each shard; where there is no
+// room for all, shards are merged in rounds. The smallest budget of the job itself is enough. Errors (simtile::Error):
+// kIo when a shard is missing, unfinished or at work, naming them; kInvalidArgument when one is of another job (other
+// inputs or options); kCorrupt, kBudgetTooSmall, kInterrupted. Then no output is written, and the shards stay as they
+// are.
 #pragma once
 
 #include <cstdint>

@@ -58,6 +58,8 @@ class Neighbours {
 
   // The row's neighbours, best first; fewer than top_k where there were no more.
   std::vector<Neighbour> neighbours(std::uint64_t row) const;
+  // The best `most` of them; the others are not read.
+  std::vector<Neighbour> neighbours(std::uint64_t row, std::uint64_t most) const;
   std::vector<Neighbour> row(std::uint64_t row) const { return neighbours(row); }
   // Of a top K (top_k > 0): copies `count` rows as stored: base rows and scores, count x top_k each, kNoRow and NaN
   // where a row has fewer.
