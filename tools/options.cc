@@ -65,9 +65,8 @@ void add_resources(CLI::App& app, Resources* resources) {
              "Most memory that the whole process may use: 512MiB, 2GiB, 1GB or bare bytes (default: half of what the "
              "process may use)",
              [resources](const std::string& text) {
-               resources->budget_bytes = parse_byte_size(text);
-               // In the options 0 means "not given".
-               if (resources->budget_bytes == 0) refuse(text, "a size above 0; write it like 512MiB or 2GiB");
+               // Nothing at all is a budget too, and too small a one; in the options 0 means "not given".
+               resources->budget_bytes = std::max<std::uint64_t>(1, parse_byte_size(text));
              })
       ->envname("SIMTILE_BUDGET");
   add_parsed(
