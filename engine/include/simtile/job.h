@@ -107,11 +107,11 @@ struct JobPlan {
   double flops = 0.0;              // of the matrix product, without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
   std::string first_look_isa;  // what bounds pairs by all of their coordinates, rounded, first: "amx", or nothing
-  bool screened = false;                                              // pairs are bounded first; then, foretold:
-  std::string screen_isa;                                             // what computes the first bound: an Isa or "amx"
-  std::uint64_t screen_first_dims = 0, screen_next_dims = 0;          // coordinates of the two bounds
-  double screen_left_first = 1.0, screen_left_next = 1.0;             // shares of the pairs that they leave
-  double screen_cost = 1.0;                                           // the job's time, as a share of that without
+  bool screened = false;       // pairs are bounded first; then, foretold:
+  std::string screen_isa;      // what computes the first bound: an Isa or "amx"
+  std::uint64_t screen_first_dims = 0, screen_next_dims = 0;  // coordinates of the two bounds
+  double screen_left_first = 1.0, screen_left_next = 1.0;     // shares of the pairs that they leave
+  double screen_cost = 1.0;                                   // the job's time, as a share of that without
 };
 
 struct JobReport {
@@ -127,12 +127,12 @@ struct JobReport {
   std::uint64_t pairs_dropped_by_tile = 0;                  // that tiles as a whole ruled out, before the first bound
   std::uint64_t pairs_left_first = 0, pairs_left_next = 0;  // that the first and the second bound let through
   std::uint64_t pairs_by_definition = 0;  // that were scored by the definition: with a screen, or a first look
-  double seconds_screen = 0.0;                              // making the screen, before the first tile
-  std::uint64_t tiles_resumed = 0;                          // tiles that an earlier process had done
-  bool discarded_other_job = false;  // the work folder held what another job had left; it was cleared
-  bool shard_was_done = false;       // an earlier process had finished the shard; nothing was left to do
-  std::uint64_t output_xxh3 = 0;     // XXH3-64 of the output file's bytes; 0 for a shard, which writes none
-  RunSeries series;                  // by this process, from its first tile on
+  double seconds_screen = 0.0;            // making the screen, before the first tile
+  std::uint64_t tiles_resumed = 0;        // tiles that an earlier process had done
+  bool discarded_other_job = false;       // the work folder held what another job had left; it was cleared
+  bool shard_was_done = false;            // an earlier process had finished the shard; nothing was left to do
+  std::uint64_t output_xxh3 = 0;          // XXH3-64 of the output file's bytes; 0 for a shard, which writes none
+  RunSeries series;                       // by this process, from its first tile on
 };
 
 // Half of what this process may use: the smallest of the cgroup's limit (v1 or v2) and MemAvailable.
