@@ -2,6 +2,8 @@
 #include "simtile/searcher.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -182,6 +184,35 @@ TEST(Searcher, SaysThatTheFileWasCutUnderIt) {
 void write_generation(const std::string& path, float value, std::uint64_t rows) {
   write_matrix(path + ".new", {rows, 16, std::vector<float>(rows * 16, value)});
   std::filesystem::rename(path + ".new", path);
+}
+
+// What the parent's threads held when they were lost (a task just stolen) is never given back.
+TEST(Searcher, AForkedChildDoesNotWaitForLostThreads) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int kForks = 10;
+#else
+  constexpr int kForks = 400;
+#endif
+  const TempFolder folder;
+  const TestMatrix base = random_matrix(20000, 32, 1);
+  const TestMatrix queries = random_matrix(3, 32, 2);
+  write_matrix(folder / "base.emb", base);
+  const Answer expected = definition_answer(base, &queries, Metric::kInnerProduct, 10);
+  const Searcher searcher(folder / "base.emb", {.threads = 4});
+  const auto differs = [&] {
+    return difference(searcher.search(queries.values, {.top_k = 10, .metric = Metric::kInnerProduct}), expected);
+  };
+  for (int i = 0; i < kForks; ++i) {
+    ASSERT_EQ(differs(), "");
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);
+      ::_exit(differs().empty() ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "fork " << i << ": status " << status;
+  }
 }
 
 TEST(Searcher, ReloadSwapsAReplacedFileIn) {

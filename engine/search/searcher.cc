@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "engine/base/arena.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/search/dense_scan.h"
 #include "engine/storage/matrix_generation.h"
@@ -65,10 +66,14 @@ class Engine {
 
   void run(const BaseRows& base, std::span<const SearchQuery> queries, Metric metric, SearchResults& results) {
     std::unique_ptr<DenseScan> scan = take();
-    arena_.execute([&] {
+    const auto scan_all = [&] {
       for (; !queries.empty(); queries = queries.subspan(std::min(queries.size(), search::kMostQueries)))
         scan->run(base, queries.first(std::min(queries.size(), search::kMostQueries)), metric, results);
-    });
+    };
+    if (has_lost_threads())
+      oneapi::tbb::task_arena(1).execute(scan_all);
+    else
+      arena_.execute(scan_all);
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(scan));
   }

@@ -54,8 +54,11 @@ void check_output_path(const std::string& path, const std::vector<std::string>& 
       if (input.empty() || input == "-") continue;
       const std::optional<os::File::Identity> read = os::identity_of(input);
       if (read && read->device == output->device && read->inode == output->inode)
-        throw Error(ErrorCode::kInvalidArgument,
-                    "the output '" + written + "' is the input '" + input + "'; name another output");
+        throw Error(ErrorCode::kInvalidArgument, std::string("the output '")
+                                                     .append(written)
+                                                     .append("' is the input '")
+                                                     .append(input)
+                                                     .append("'; name another output"));
     }
   }
 }

@@ -9,7 +9,8 @@
  * Threads: handles may be used from several threads at once, unless said otherwise; a handle must not be closed while
  * a call on it runs.
  * Strings: UTF-8 or any bytes without NUL; paths are the system's. Rows are numbered from 0. Sizes are in bytes.
- * Fork: a child may use the handles that its parent opened; it must not go on with a call that ran at the fork.
+ * Fork: a child may use the handles that its parent opened; it must not go on with a call that ran at the fork. Where
+ * the parent had searched or run a job before, the child's searches and jobs run on one thread.
  */
 #ifndef SIMTILE_SIMTILE_H
 #define SIMTILE_SIMTILE_H
