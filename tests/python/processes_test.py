@@ -31,7 +31,8 @@ class ProcessesTest(TempFolderTest):
         context = multiprocessing.get_context(method)
         results, barrier = context.Queue(), context.Barrier(PROCESSES)
         children = [
-            context.Process(target=_work, args=(searcher, matrix, queries, results, barrier)) for _ in range(PROCESSES)
+            context.Process(target=_work, args=(searcher, matrix, queries, results, barrier), daemon=True)
+            for _ in range(PROCESSES)
         ]
         for child in children:
             child.start()
