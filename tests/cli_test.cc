@@ -159,7 +159,8 @@ TEST_F(Cli, ABudgetTooSmallSaysWhatWorks) {
     expect_failure(result, 4, "--budget ");
     const std::size_t at = result.err.find("--budget ") + std::strlen("--budget ");
     // "<count>MiB". A sanitized process's own size varies by more than the half mebibyte that this has room for.
-    with_budget[arguments.size() + 1] = std::to_string(std::stoull(result.err.substr(at)) + kUncertainMebibytes) + "MiB";
+    with_budget[arguments.size() + 1] =
+        std::to_string(std::stoull(result.err.substr(at)) + kUncertainMebibytes) + "MiB";
     EXPECT_EQ(run_tool(with_budget).exit_code, 0) << with_budget[arguments.size() + 1];
   }
   expect_failure(run_tool({"join", a_, "-o", knn_, "--budget", "0"}), 4, "--budget ");
