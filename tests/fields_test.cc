@@ -18,7 +18,7 @@ namespace {
 
 // Neighbours enough that they go to disk under a small budget; under a sanitizer, where each takes its time, fewer.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kSpillingRows = 1103;
+constexpr std::uint64_t kSpillingRows = 1603;
 #else
 constexpr std::uint64_t kSpillingRows = 2003;
 #endif
