@@ -5,6 +5,7 @@
 
 #include "engine/kernels/prune_keys.h"
 #include "engine/kernels/rescore_pairs.h"
+#include "engine/kernels/sparse_chain.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -284,22 +285,6 @@ template <std::uint32_t kWidth>
 void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
   for (std::uint32_t d = 0; d < dims; ++d)
     for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
-}
-
-float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
-                        const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
-  float score = 0.0f;
-  std::size_t a = 0;
-  std::size_t b = 0;
-  while (a < a_count || b < b_count) {
-    const bool take_a = b == b_count || (a < a_count && a_columns[a] <= b_columns[b]);
-    const bool take_b = a == a_count || (b < b_count && b_columns[b] <= a_columns[a]);
-    const float difference = (take_a ? a_values[a] : 0.0f) - (take_b ? b_values[b] : 0.0f);
-    score = __builtin_fmaf(difference, difference, score);
-    a += take_a;
-    b += take_b;
-  }
-  return score;
 }
 
 // Keys four at a time, for prune_by_counting. AVX2 compares signed integers: flipping the top bit makes that the order

@@ -3,9 +3,15 @@
 // Nothing from the standard library may be instantiated here: this file's flags must not leak into shared inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx512_few_queries.h"
+#include "engine/kernels/avx512_keys.h"
+#include "engine/kernels/avx512_row_pairs.h"
+#include "engine/kernels/avx512_steps.h"
 #include "engine/kernels/avx512_survivors.h"
+#include "engine/kernels/avx512_transpose.h"
 #include "engine/kernels/prune_keys.h"
 #include "engine/kernels/rescore_pairs.h"
+#include "engine/kernels/sparse_chain.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -15,28 +21,6 @@ constexpr std::uint32_t kQueryWidth = 14;
 constexpr std::uint32_t kBaseWidth = 32;
 // A query panel of this many dimensions (14 x 384 floats, 21 KiB) stays in the 32 KiB L1 while base panels stream.
 constexpr std::uint32_t kDimsBlock = 384;
-
-struct InnerProduct : ProductThresholds {
-  static inline __m512 step(__m512 query, __m512 base, __m512 score) { return _mm512_fmadd_ps(query, base, score); }
-};
-
-struct SquaredL2ByProduct : SummedThresholds {
-  static inline __m512 step(__m512 query, __m512 base, __m512 score) { return InnerProduct::step(query, base, score); }
-};
-
-struct SquaredL2 {
-  static constexpr bool kComparesWithSums = false;
-  static inline __m512 step(__m512 query, __m512 base, __m512 score) {
-    const __m512 difference = _mm512_sub_ps(query, base);
-    return _mm512_fmadd_ps(difference, difference, score);
-  }
-  static inline __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
-    return _mm512_max_ps(query_threshold, base_threshold);
-  }
-  static inline __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
-    return _mm512_mask_cmp_ps_mask(among, score, threshold, _CMP_LE_OQ);
-  }
-};
 
 struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
@@ -181,53 +165,6 @@ void store_inner_products(const Strip& strip, float* scores, std::size_t stride)
       });
 }
 
-inline __attribute__((always_inline)) float product_of_rows(const float* query, const float* base, std::uint32_t dims) {
-  __m512 even = _mm512_setzero_ps();
-  __m512 odd = _mm512_setzero_ps();
-  std::uint32_t d = 0;
-  for (; d + 2 * kLanes <= dims; d += 2 * kLanes) {
-    even = _mm512_fmadd_ps(_mm512_loadu_ps(query + d), _mm512_loadu_ps(base + d), even);
-    odd = _mm512_fmadd_ps(_mm512_loadu_ps(query + d + kLanes), _mm512_loadu_ps(base + d + kLanes), odd);
-  }
-  for (; d < dims; d += kLanes) {
-    const auto lanes = static_cast<__mmask16>(dims - d >= kLanes ? 0xffffu : (1u << (dims - d)) - 1u);
-    even = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, query + d), _mm512_maskz_loadu_ps(lanes, base + d), even);
-  }
-  return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
-}
-
-// Transposes 16 rows x 16 dimensions in registers: out[d] holds dimension d of every row.
-inline __attribute__((always_inline)) void transpose16(const __m512 (&rows)[16], __m512 (&out)[16]) {
-  __m512 t[16];
-  __m512 r[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
-    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    out[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-    out[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
-    out[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
-    out[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
-  }
-}
-
 inline void transpose_into_panel(const float* values, std::size_t row_stride, float* panel) {
   __m512 rows[16];
   __m512 dims[16];
@@ -236,119 +173,6 @@ inline void transpose_into_panel(const float* values, std::size_t row_stride, fl
   transpose16(rows, dims);
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < 16; ++i) _mm512_storeu_ps(panel + i * kBaseWidth, dims[i]);
-}
-
-// Dimensions [first_dim, first_dim + 16) of 16 rows, as many as `lanes` tells, one vector for each dimension.
-inline __attribute__((always_inline)) void gather_dims(const float* const (&rows)[kLanes], std::uint32_t first_dim,
-                                                       __mmask16 lanes, __m512 (&dims)[16]) {
-  __m512 values[16];
-#pragma GCC unroll 16
-  for (std::uint32_t i = 0; i < kLanes; ++i) values[i] = _mm512_maskz_loadu_ps(lanes, rows[i] + first_dim);
-  transpose16(values, dims);
-}
-
-// 16 pairs at a time, one in each lane. Rows are transposed as they are read: a chain takes one dimension after
-// another.
-template <typename Metric>
-void score_row_pairs(const float* queries, const float* bases, std::uint32_t dims, const std::uint32_t* pairs,
-                     std::uint32_t count, float* scores) {
-  constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
-  for (std::uint32_t first = 0; first < count; first += kLanes) {
-    const float* query[kLanes];
-    const float* base[kLanes];
-    for (std::uint32_t i = 0; i < kLanes; ++i) {
-      // Beyond the last pair, the last one again.
-      const std::uint32_t pair = pairs[first + i < count ? first + i : count - 1];
-      query[i] = queries + std::size_t{pair >> kQueryShift} * dims;
-      base[i] = bases + std::size_t{pair & kColumnMask} * dims;
-    }
-    __m512 score = _mm512_setzero_ps();
-    for (std::uint32_t d = 0; d < dims; d += kLanes) {
-      const std::uint32_t left = dims - d;
-      const auto lanes = static_cast<__mmask16>(left >= kLanes ? 0xffffu : (1u << left) - 1u);
-      __m512 of_query[16];
-      __m512 of_base[16];
-      gather_dims(query, d, lanes, of_query);
-      gather_dims(base, d, lanes, of_base);
-      if (left >= kLanes) {
-#pragma GCC unroll 16
-        for (std::uint32_t i = 0; i < kLanes; ++i) score = Metric::step(of_query[i], of_base[i], score);
-      } else {
-        for (std::uint32_t i = 0; i < left; ++i) score = Metric::step(of_query[i], of_base[i], score);
-      }
-    }
-    const std::uint32_t here = count - first;
-    _mm512_mask_storeu_ps(scores + first, static_cast<__mmask16>(here >= kLanes ? 0xffffu : (1u << here) - 1u), score);
-  }
-}
-
-// The base rows of the pairs to come lie anywhere in the tile: they are asked for ahead.
-void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
-  constexpr std::uint32_t kAhead = 8;
-  constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) {
-      const float* next = rows.bases + (pairs[i + kAhead] & kColumnMask) * rows.base_stride;
-      for (std::uint32_t d = 0; d < rows.dims && d < 8 * kLanes; d += kLanes) _mm_prefetch(next + d, _MM_HINT_T0);
-    }
-    const std::uint32_t b = pairs[i] & kColumnMask;
-    scores[i] += rows.factors[b] * product_of_rows(rows.queries + (pairs[i] >> kQueryShift) * rows.query_stride,
-                                                   rows.bases + b * rows.base_stride, rows.dims);
-  }
-}
-
-// Few queries: eight base rows against one or two panels of 16 queries, a base value broadcast to all of them. Eight
-// chains of two vectors, or of one, cover the latency of the multiply-add.
-template <typename Metric, std::uint32_t kPanels>
-inline __attribute__((always_inline)) void score_row_block(const RowStrip& strip, std::uint32_t first_row,
-                                                           std::uint32_t first_panel, Survivors& for_queries) {
-  const std::uint32_t rows =
-      strip.base_row_count - first_row < kRowsAtOnce ? strip.base_row_count - first_row : kRowsAtOnce;
-  // Rows beyond the last are the last one again; their scores are left out below.
-  const float* base[kRowsAtOnce];
-  for (std::uint32_t r = 0; r < kRowsAtOnce; ++r)
-    base[r] = strip.base_rows + (first_row + (r < rows ? r : rows - 1)) * strip.base_stride;
-  const std::size_t panel_floats = std::size_t{strip.dims} * kLanes;
-  const float* queries = strip.query_panels + first_panel * panel_floats;
-  __m512 score[kRowsAtOnce][kPanels];
-#pragma GCC unroll 8
-  for (std::uint32_t r = 0; r < kRowsAtOnce; ++r)
-#pragma GCC unroll 2
-    for (std::uint32_t p = 0; p < kPanels; ++p) score[r][p] = _mm512_setzero_ps();
-  for (std::uint32_t d = 0; d < strip.dims; ++d) {
-    __m512 query[kPanels];
-#pragma GCC unroll 2
-    for (std::uint32_t p = 0; p < kPanels; ++p)
-      query[p] = _mm512_loadu_ps(queries + p * panel_floats + std::size_t{d} * kLanes);
-#pragma GCC unroll 8
-    for (std::uint32_t r = 0; r < kRowsAtOnce; ++r) {
-      const __m512 broadcast = _mm512_set1_ps(base[r][d]);
-#pragma GCC unroll 2
-      for (std::uint32_t p = 0; p < kPanels; ++p) score[r][p] = Metric::step(query[p], broadcast, score[r][p]);
-    }
-  }
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (std::uint32_t r = 0; r < rows; ++r)
-#pragma GCC unroll 2
-    for (std::uint32_t p = 0; p < kPanels; ++p) {
-      const std::uint32_t first_query = (first_panel + p) * kLanes;
-      const __m512 thresholds = _mm512_loadu_ps(strip.query_thresholds + first_query);
-      const __mmask16 mask = Metric::passes(0xffff, score[r][p], thresholds);
-      if (__builtin_expect(mask == 0, 1)) continue;
-      const std::uint32_t first_pair = strip.first_pair + (first_query << kQueryShift) + first_row + r;
-      const __m512i pairs =
-          _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair)), _mm512_slli_epi32(lane, kQueryShift));
-      append(mask, score[r][p], pairs, for_queries);
-    }
-}
-
-template <typename Metric>
-void score_rows(const RowStrip& strip, Survivors& for_queries) {
-  for (std::uint32_t row = 0; row < strip.base_row_count; row += kRowsAtOnce) {
-    std::uint32_t panel = 0;
-    for (; panel + 2 <= strip.query_panel_count; panel += 2) score_row_block<Metric, 2>(strip, row, panel, for_queries);
-    if (panel < strip.query_panel_count) score_row_block<Metric, 1>(strip, row, panel, for_queries);
-  }
 }
 
 template <std::uint32_t kWidth>
@@ -378,74 +202,6 @@ void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t 
     }
   pack_edge<kBaseWidth>(values, row_stride, rows, d, dims, panel);
 }
-
-float sparse_squared_l2(const std::uint32_t* a_columns, const float* a_values, std::size_t a_count,
-                        const std::uint32_t* b_columns, const float* b_values, std::size_t b_count) {
-  float score = 0.0f;
-  std::size_t a = 0;
-  std::size_t b = 0;
-  while (a < a_count || b < b_count) {
-    const bool take_a = b == b_count || (a < a_count && a_columns[a] <= b_columns[b]);
-    const bool take_b = a == a_count || (b < b_count && b_columns[b] <= a_columns[a]);
-    const float difference = (take_a ? a_values[a] : 0.0f) - (take_b ? b_values[b] : 0.0f);
-    score = __builtin_fmaf(difference, difference, score);
-    a += take_a;
-    b += take_b;
-  }
-  return score;
-}
-
-// Keys eight at a time, for prune_by_counting.
-struct KeyLanes {
-  static inline __mmask8 valid(std::size_t left) {
-    return static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
-  }
-
-  static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
-                           std::uint64_t* largest) {
-    __m512i low = _mm512_set1_epi64(-1);
-    __m512i high = _mm512_setzero_si512();
-    for (std::size_t i = 0; i < count; i += 8) {
-      const __mmask8 lanes = valid(count - i);
-      const __m512i batch = _mm512_maskz_loadu_epi64(lanes, keys + i);
-      low = _mm512_mask_min_epu64(low, lanes, low, batch);
-      high = _mm512_max_epu64(high, batch);
-    }
-    *smallest = _mm512_reduce_min_epu64(low);
-    *largest = _mm512_reduce_max_epu64(high);
-  }
-
-  static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
-    const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
-    const __m512i one = _mm512_set1_epi64(1);
-    __m512i below = _mm512_setzero_si512();
-    std::size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-      const __mmask8 smaller = _mm512_cmplt_epu64_mask(_mm512_loadu_si512(keys + i), pivots);
-      below = _mm512_mask_add_epi64(below, smaller, below, one);
-    }
-    const __mmask8 lanes = valid(count - i);
-    const __mmask8 smaller = _mm512_mask_cmplt_epu64_mask(lanes, _mm512_maskz_loadu_epi64(lanes, keys + i), pivots);
-    below = _mm512_mask_add_epi64(below, smaller, below, one);
-    return static_cast<std::size_t>(_mm512_reduce_add_epi64(below));
-  }
-
-  // Whole-register stores at the front never reach the keys that are still to be read, but for the last batch.
-  static inline void keep_below(std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
-    const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
-    std::size_t front = 0;
-    std::size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-      const __m512i batch = _mm512_loadu_si512(keys + i);
-      const __mmask8 smaller = _mm512_cmplt_epu64_mask(batch, pivots);
-      _mm512_storeu_si512(keys + front, _mm512_maskz_compress_epi64(smaller, batch));
-      front += static_cast<std::size_t>(__builtin_popcount(smaller));
-    }
-    const __mmask8 lanes = valid(count - i);
-    const __m512i batch = _mm512_maskz_loadu_epi64(lanes, keys + i);
-    _mm512_mask_compressstoreu_epi64(keys + front, _mm512_mask_cmplt_epu64_mask(lanes, batch, pivots), batch);
-  }
-};
 
 std::size_t one_float_for_each(std::uint32_t dims) { return dims; }
 
