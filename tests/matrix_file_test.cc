@@ -135,12 +135,16 @@ TEST(MatrixIds, StringsAreFound) {
   EXPECT_EQ(matrix.find(""), std::nullopt);
 }
 
-TEST(MatrixIds, AnIdThatOccursTwiceFindsItsFirstRow) {
-  const TempFolder folder;
+storage::MatrixWriterOptions one_column_with_string_ids() {
   storage::MatrixWriterOptions options;
   options.columns = 1;
   options.id_kind = IdKind::kString;
-  storage::MatrixWriter writer(folder / "a.emb", options);
+  return options;
+}
+
+TEST(MatrixIds, AnIdThatOccursTwiceFindsItsFirstRow) {
+  const TempFolder folder;
+  storage::MatrixWriter writer(folder / "a.emb", one_column_with_string_ids());
   for (const char* id : {"x", "twice", "y", "twice"}) {
     writer.append_rows(std::vector<float>{1.0f});
     writer.append_id(id);
@@ -154,10 +158,7 @@ TEST(MatrixIds, AnIdThatOccursTwiceFindsItsFirstRow) {
 
 TEST(MatrixIds, AnEmptyOneNamesNothingAndIsRefused) {
   const TempFolder folder;
-  storage::MatrixWriterOptions options;
-  options.columns = 1;
-  options.id_kind = IdKind::kString;
-  storage::MatrixWriter writer(folder / "a.emb", options);
+  storage::MatrixWriter writer(folder / "a.emb", one_column_with_string_ids());
   writer.append_id("x");
   EXPECT_THAT(expect_error(ErrorCode::kCorrupt, [&] { writer.append_id(""); }), HasSubstr("row 1 is empty"));
 }
