@@ -302,6 +302,18 @@ TEST(JobResume, AFolderOfTheUsersIsRefusedAndStaysAsItIs) {
   for (const char* name : names) EXPECT_EQ(read_bytes(options.work_dir + "/" + name), "mine") << name;
 }
 
+TEST(JobResume, FilesOfOtherNamesMayBeInTheWorkFolder) {
+  const Fixture fixture;
+  JobOptions options = options_for(kLargeBudget);
+  options.work_dir = fixture.folder / "mine";
+  std::filesystem::create_directory(options.work_dir);
+  write_bytes(options.work_dir + "/notes.txt", "mine");
+  run_and_stop({fixture.base, ""}, fixture.folder / "out.knn", options, 0.3);
+  EXPECT_GT(run_job({fixture.base, ""}, fixture.folder / "out.knn", options).tiles_resumed, 0u);
+  EXPECT_EQ(read_bytes(options.work_dir + "/notes.txt"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(options.work_dir + "/lock"));
+}
+
 // An empty one, one of shards, one with a journal and the lock of an earlier version.
 TEST(JobResume, FoldersOfSimtilesAreTaken) {
   const Fixture fixture;

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <set>
 
-#include "engine/join/shard_folder.h"
 #include "engine/storage/container_writer.h"
 #include "simtile/error.h"
 
@@ -70,33 +69,41 @@ std::string first_bytes(const std::string& path, std::size_t most) {
   return bytes;
 }
 
-// Whether simtile made what is in the folder: a lock or a journal says so, a lock that is not wholly written stands
-// alone, and shards have folders of their own.
+// Whether a file of that name may be written or removed in a work folder.
+bool is_work_file(std::string_view name) {
+  constexpr std::string_view kPartial = ".partial";
+  if (name.ends_with(kPartial)) name.remove_suffix(kPartial.size());
+  return name == "lock" || name == "journal" || name == "base.screen" || name == "queries.screen" ||
+         run_serial(std::string(name));
+}
+
+std::vector<std::string> work_files(const std::string& folder) {
+  std::vector<std::string> names = os::list_folder(folder);
+  std::erase_if(names, [](const std::string& name) { return !is_work_file(name); });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Whether simtile made these files of the folder: a lock or a journal says so, and a lock that is not wholly written
+// stands alone.
 bool is_work_folder(const std::string& path, const std::vector<std::string>& names) {
   if (first_bytes(lock_path(path), kLockText.size()) == kLockText) return true;
   if (first_bytes(journal_path(path), sizeof kJournalMagic) == std::string_view(kJournalMagic, sizeof kJournalMagic))
     return true;
   return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-    return shard_of_name(name) || path + "/" + name == merge_path(path) ||
-           (name == "lock" && !os::is_directory(lock_path(path)) &&
-            kLockText.starts_with(first_bytes(lock_path(path), kLockText.size())));
+    return name == "lock" && !os::is_directory(lock_path(path)) &&
+           kLockText.starts_with(first_bytes(lock_path(path), kLockText.size()));
   });
 }
 
-std::vector<std::string> sorted_names(const std::string& folder) {
-  std::vector<std::string> names = os::list_folder(folder);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-// Files are removed from a work folder by their names, which files of the user's may have too.
+// Files are removed from a work folder by their names, which files of the user's may have too. Any others stay.
 void refuse_folder_of_others(const std::string& path) {
-  for (std::vector<std::string> names = sorted_names(path); !is_work_folder(path, names);) {
-    std::vector<std::string> again = sorted_names(path);
+  for (std::vector<std::string> names = work_files(path); !is_work_folder(path, names);) {
+    std::vector<std::string> again = work_files(path);
     if (again == names)
-      throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path + "' has files ('" + names.front() +
-                                                   "'), but no lock or journal that says they are simtile's; name a "
-                                                   "new folder for --work-dir, or remove them");
+      throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path + "' has a file '" + names.front() +
+                                                   "', but no lock or journal that says it is simtile's; name "
+                                                   "another folder for --work-dir, or move it away");
     names = std::move(again);  // its owner is about to leave it
   }
 }

@@ -28,7 +28,7 @@ struct Checkpoint {
 class WorkFolder {
  public:
   // Makes the folder if it is missing and locks it. Throws Error(kInvalidArgument) with the other process's id when it
-  // is locked already, and for a folder with files that are not simtile's.
+  // is locked already, and for a folder with files that have the names of its own and are not simtile's.
   WorkFolder(const std::string& path, const RunScope& scope);
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;

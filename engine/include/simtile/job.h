@@ -69,7 +69,8 @@ struct JobOptions {
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
   ScreenUse screen = ScreenUse::kAuto;
-  // Runs and journal; empty: "<output>.work". A new or an empty folder, or what a job left; removed when it is done.
+  // Runs and journal; empty: "<output>.work". Removed when the job is done, if nothing else is in it; refused where
+  // files with the names of its own are somebody else's.
   std::string work_dir;
   bool fresh = false;               // forget what an interrupted run left
   std::optional<Shard> shard;       // do this share alone, and write no output
