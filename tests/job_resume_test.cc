@@ -87,10 +87,11 @@ TEST(JobDeterminism, BudgetThreadsAndKernelsDoNotChangeTheBytes) {
   }
 }
 
-// Runs until about `fraction` of the job is done, then stops it. More tiles must be left then than the pipeline holds,
-// or it may be through before it looks.
+// Runs until about `fraction` of the job is done, then stops it: on one thread, where few tiles are under way; more
+// threads may be through with so small a job before one of them looks.
 void run_and_stop(const JobInput& input, const std::string& output, JobOptions options, double fraction) {
   std::atomic<bool> stop{false};
+  options.threads = 1;
   options.stop = &stop;
   options.progress = [&](const JobProgress& progress) {
     if (progress.fraction_done >= fraction) stop = true;
