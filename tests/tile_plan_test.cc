@@ -39,9 +39,20 @@ TEST(TilePlan, TilesMeetEveryPairOnce) {
     plan.tile_columns = 1 + random() % 40;
     std::vector<int> met(shapes.query_rows * base_rows);
     std::uint64_t tiles = 0;
+    Tile previous;
     for (TileCursor cursor(shapes, plan); !cursor.at_end(); cursor.advance(), ++tiles) {
       const Tile& tile = cursor.tile();
-      EXPECT_EQ(tile.last_of_stripe, tile.base_end == base_rows);
+      const std::uint64_t first_column = self_join ? tile.query_begin : 0;
+      EXPECT_EQ(tile.first_of_stripe,
+                tile.stripe % 2 == 0 ? tile.base_begin == first_column : tile.base_end == base_rows);
+      EXPECT_EQ(tile.last_of_stripe,
+                tile.stripe % 2 == 0 ? tile.base_end == base_rows : tile.base_begin == first_column);
+      // Neighbouring tiles follow each other, and a turn begins where the stripe before it ended.
+      if (tiles > 0) {
+        EXPECT_TRUE(tile.base_begin == previous.base_end || tile.base_end == previous.base_begin ||
+                    tile.first_of_stripe);
+      }
+      previous = tile;
       for (std::uint64_t q = tile.query_begin; q < tile.query_end; ++q)
         for (std::uint64_t b = tile.base_begin; b < tile.base_end; ++b)
           if (!self_join || b > q) ++met[q * base_rows + b];

@@ -77,6 +77,7 @@ class Run {
   const JobOptions& options_;
   const std::string& output_path_;
   Clock::time_point start_ = Clock::now();
+  std::uint64_t from_storage_before_ = bytes_from_storage();
   PageBudget budget_;
   RssSampler sampler_;
   WorkFolder folder_;
@@ -151,6 +152,7 @@ void Run::compute() {
                     &*prepared_.base,
                     prepared_.shapes,
                     prepared_.plan,
+                    prepared_.budget_bytes,
                     prepared_.kernel,
                     prepared_.screen_kernel,
                     options_.metric,
@@ -180,6 +182,7 @@ void Run::compute() {
     }
     writing([&] {
       if (!state_->is_resident()) {
+        sort_held_rows();
         write_finished_rows();
         if (answer_) answer_->append_rows(*state_, pipeline_->rows_done());
       }
@@ -366,6 +369,7 @@ JobReport Run::finish() {
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
   report.bytes_read = bytes_read();
   report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);
+  report.bytes_from_storage = bytes_from_storage() - from_storage_before_;
   if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
   report.bytes_spilled += bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();

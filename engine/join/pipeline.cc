@@ -15,8 +15,9 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// How many tiles ahead the kernel is asked to read.
-constexpr int kPrefetchedTiles = 3;
+// Of the budget, this share is on its way from the disk: in the page cache, not in this process.
+constexpr std::uint64_t kReadAheadShare = 8;
+constexpr std::uint64_t kMostReadAheadBytes = std::uint64_t{32} << 20;
 
 }  // namespace
 
@@ -24,6 +25,7 @@ Pipeline::Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t 
     : job_(std::move(job)),
       state_(&state),
       cursor_(job_.shapes, job_.plan, first_query_row),
+      read_ahead_(*job_.base, job_.shapes, cursor_, std::min(kMostReadAheadBytes, job_.budget_bytes / kReadAheadShare)),
       stripe_in_use_(plan::stripes_in_flight(job_.plan)),
       workers_(job_.shapes.threads),
       tasks_(job_.plan.tiles_in_flight),
@@ -82,7 +84,7 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   else
     task.window = lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
   cursor_.advance();
-  prefetch_after(cursor_);
+  read_ahead_.on_tile_leased();
   segment_has_tiles_ = true;
   statistics_.seconds_io_wait += seconds_since(start);
   return &task;
@@ -100,13 +102,6 @@ bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>&
   stripes_[running_stripe_]->pack(*job_.queries, tile.query_begin, tile.query_end);
   state_->begin_stripe(tile.query_begin, tile.query_end);
   return true;
-}
-
-void Pipeline::prefetch_after(plan::TileCursor cursor) const {
-  for (int i = 1; i < kPrefetchedTiles && !cursor.at_end(); ++i) cursor.advance();
-  if (cursor.at_end()) return;
-  const plan::Tile& tile = cursor.tile();
-  job_.base->prefetch(tile.base_begin, tile.base_end - tile.base_begin);
 }
 
 void Pipeline::score(TileTask& task) {

@@ -21,6 +21,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/join/read_ahead.h"
 #include "engine/join/side.h"
 #include "engine/join/stripe.h"
 #include "engine/join/tile_scorer.h"
@@ -45,6 +46,7 @@ class Pipeline {
     Side* base;
     plan::Shapes shapes;
     plan::TilePlan plan;
+    std::uint64_t budget_bytes;
     const kernels::TileKernel* kernel;
     const kernels::ScreenKernel* screen_kernel;
     Metric metric;
@@ -81,7 +83,6 @@ class Pipeline {
 
   TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
-  void prefetch_after(plan::TileCursor cursor) const;
   void score(TileTask& task);
   void retire(TileTask& task);
   bool finishes_rows(const TileTask& task) const noexcept {
@@ -91,6 +92,7 @@ class Pipeline {
   Job job_;
   TopKState* state_;
   plan::TileCursor cursor_;
+  ReadAhead read_ahead_;
   std::vector<std::unique_ptr<Stripe>> stripes_;
   // Taken by the first stage, given back by the third, which may run at the same time.
   std::vector<std::atomic<bool>> stripe_in_use_;

@@ -34,10 +34,10 @@ ProcessMemory read_process_memory() {
           (kernel_field(status, "RssFile:") + kernel_field(status, "RssShmem:")) * 1024};
 }
 
-std::uint64_t cgroup_memory_limit_bytes() {
+std::uint64_t cgroup_memory_limit_bytes(const std::string& root) {
   // Lines are "id:controllers:folder"; v2 has an empty list of controllers.
   std::uint64_t smallest = kNoLimit;
-  const std::string groups = read_kernel_file("/proc/self/cgroup");
+  const std::string groups = read_kernel_file(root + "/proc/self/cgroup");
   for (std::size_t at = 0; at < groups.size();) {
     const std::size_t end = std::min(groups.find('\n', at), groups.size());
     const std::string_view line(groups.data() + at, end - at);
@@ -49,19 +49,23 @@ std::uint64_t cgroup_memory_limit_bytes() {
     std::string folder(line.substr(second + 1));
     if (folder == "/") folder.clear();
     if (controllers == "memory")
-      smallest = std::min(smallest, smallest_limit("/sys/fs/cgroup/memory", folder, "memory.limit_in_bytes"));
+      smallest = std::min(smallest, smallest_limit(root + "/sys/fs/cgroup/memory", folder, "memory.limit_in_bytes"));
     else if (controllers.empty())
-      smallest = std::min(smallest, smallest_limit("/sys/fs/cgroup", folder, "memory.max"));
+      smallest = std::min(smallest, smallest_limit(root + "/sys/fs/cgroup", folder, "memory.max"));
   }
   return smallest;
 }
 
-std::uint64_t available_memory_bytes() {
-  return kernel_field(read_kernel_file("/proc/meminfo"), "MemAvailable:") * 1024;
+std::uint64_t available_memory_bytes(const std::string& root) {
+  return kernel_field(read_kernel_file(root + "/proc/meminfo"), "MemAvailable:") * 1024;
 }
 
-std::uint64_t bytes_read_by_process() { return kernel_field(read_kernel_file("/proc/self/io"), "rchar:"); }
+std::uint64_t half_of_usable_memory_bytes(const std::string& root) {
+  return std::min(cgroup_memory_limit_bytes(root), available_memory_bytes(root)) / 2;
+}
 
-std::uint64_t default_budget_bytes() { return std::min(cgroup_memory_limit_bytes(), available_memory_bytes()) / 2; }
+std::uint64_t bytes_from_storage() { return kernel_field(read_kernel_file("/proc/self/io"), "read_bytes:"); }
+
+std::uint64_t default_budget_bytes() { return half_of_usable_memory_bytes(); }
 
 }  // namespace simtile

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace simtile {
 
@@ -17,11 +18,15 @@ struct ProcessMemory {
 
 ProcessMemory read_process_memory();
 
+// `root` stands before /proc and /sys, for tests.
 // The smallest memory limit among this process's cgroup (v1 and v2) and its parents.
-std::uint64_t cgroup_memory_limit_bytes();
+std::uint64_t cgroup_memory_limit_bytes(const std::string& root = "");
 // MemAvailable of the machine.
-std::uint64_t available_memory_bytes();
-// Bytes that this process has read from storage and the page cache through read calls (/proc/self/io rchar).
-std::uint64_t bytes_read_by_process();
+std::uint64_t available_memory_bytes(const std::string& root = "");
+// Half of the smaller of the two.
+std::uint64_t half_of_usable_memory_bytes(const std::string& root = "");
+// Bytes that this process has made the storage deliver so far, by reading and by mapping (/proc/self/io, read_bytes):
+// what the page cache held is not counted.
+std::uint64_t bytes_from_storage();
 
 }  // namespace simtile

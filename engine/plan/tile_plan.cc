@@ -198,13 +198,14 @@ void TileCursor::begin_stripe(std::uint64_t query_begin) noexcept {
   tile_.query_begin = query_begin;
   tile_.query_end = std::min(query_begin + stripe_rows_, query_end_);
   tile_.first_of_stripe = true;
-  set_columns(self_join_ ? query_begin : base_begin_);
+  const std::uint64_t first = first_column();
+  set_columns(goes_left() ? first + (base_end_ - first - 1) / tile_columns_ * tile_columns_ : first);
 }
 
 void TileCursor::set_columns(std::uint64_t base_begin) noexcept {
   tile_.base_begin = base_begin;
   tile_.base_end = std::min(base_begin + tile_columns_, base_end_);
-  tile_.last_of_stripe = tile_.base_end == base_end_;
+  tile_.last_of_stripe = goes_left() ? base_begin == first_column() : tile_.base_end == base_end_;
 }
 
 void TileCursor::advance() noexcept {
@@ -213,7 +214,7 @@ void TileCursor::advance() noexcept {
     begin_stripe(tile_.query_end);
   } else {
     tile_.first_of_stripe = false;
-    set_columns(tile_.base_end);
+    set_columns(goes_left() ? tile_.base_begin - tile_columns_ : tile_.base_end);
   }
 }
 

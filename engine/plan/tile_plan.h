@@ -10,6 +10,8 @@
 //   rows     [       \ 1,1 | 1,2 | ... ]       Once stripe s is through, its rows are final: every earlier stripe has
 //    |       [             \ 2,2 | ... ]       met them as base rows, and they have met every later row.
 //    v
+// Every other stripe takes its tiles from right to left, so that each turn begins with what the page cache still holds.
+//
 // The top-K state of all query rows is resident when the budget allows. Otherwise only the running stripe's is, and
 // what a self-join's tiles find for later rows goes to disk (join/spill.h).
 #pragma once
@@ -150,6 +152,9 @@ class TileCursor {
  private:
   void begin_stripe(std::uint64_t query_begin) noexcept;
   void set_columns(std::uint64_t base_begin) noexcept;
+  // The stripe's leftmost column.
+  std::uint64_t first_column() const noexcept { return self_join_ ? tile_.query_begin : base_begin_; }
+  bool goes_left() const noexcept { return tile_.stripe % 2 == 1; }
 
   std::uint64_t query_end_, base_begin_, base_end_, stripe_rows_, tile_columns_;
   bool self_join_;

@@ -123,6 +123,7 @@ struct JobReport {
   double flops = 0.0;              // by this process
   std::uint64_t bytes_read = 0, bytes_spilled = 0;
   std::uint64_t input_bytes = 0;                            // of the files: what reading everything once takes
+  std::uint64_t bytes_from_storage = 0;                     // that disks delivered for this process; the cache the rest
   std::uint64_t candidates = 0;                             // scores that entered a top-K state
   bool screened = false;                                    // pairs were bounded first; then, of pairs_scored:
   std::uint64_t pairs_dropped_by_tile = 0;                  // that tiles as a whole ruled out, before the first bound

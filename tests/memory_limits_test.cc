@@ -1,0 +1,68 @@
+// What a process may use, as the kernel's files tell it: cgroup v1 and v2, nested, and the machine's own memory.
+#include <gtest/gtest.h>
+
+#include "engine/memory/process_memory.h"
+#include "tests/test_files.h"
+
+namespace simtile::tests {
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kNoLimit = UINT64_MAX;
+
+// A folder that stands in for the root of the file system.
+class KernelFiles {
+ public:
+  KernelFiles& with(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(root() + path).parent_path());
+    write_bytes(root() + path, text + "\n");
+    return *this;
+  }
+  KernelFiles& with_available(std::uint64_t bytes) {
+    return with("/proc/meminfo", "MemTotal: 99999999 kB\nMemAvailable: " + std::to_string(bytes / 1024) + " kB");
+  }
+  std::string root() const { return folder_.path(); }
+
+ private:
+  TempFolder folder_;
+};
+
+TEST(MemoryLimits, Version2TakesTheSmallestOfTheGroupAndItsParents) {
+  KernelFiles files;
+  files.with("/proc/self/cgroup", "0::/a/b").with("/sys/fs/cgroup/a/b/memory.max", "max");
+  EXPECT_EQ(cgroup_memory_limit_bytes(files.root()), kNoLimit);
+  files.with("/sys/fs/cgroup/a/memory.max", std::to_string(300 * kMiB));
+  EXPECT_EQ(cgroup_memory_limit_bytes(files.root()), 300 * kMiB);
+  files.with("/sys/fs/cgroup/a/b/memory.max", std::to_string(200 * kMiB));
+  EXPECT_EQ(cgroup_memory_limit_bytes(files.root()), 200 * kMiB);
+}
+
+TEST(MemoryLimits, Version1ReadsTheMemoryControllerAlone) {
+  KernelFiles files;
+  files.with("/proc/self/cgroup", "5:cpu:/other\n4:memory:/job/7\n0::/")
+      .with("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712")
+      .with("/sys/fs/cgroup/memory/job/7/memory.limit_in_bytes", std::to_string(64 * kMiB))
+      .with("/sys/fs/cgroup/memory/other/memory.limit_in_bytes", std::to_string(kMiB));
+  EXPECT_EQ(cgroup_memory_limit_bytes(files.root()), 64 * kMiB);
+}
+
+// In a container the group's path may be the host's, which cannot be seen; the mount is the container's own group.
+TEST(MemoryLimits, AContainersOwnGroupIsAtTheMount) {
+  KernelFiles files;
+  files.with("/proc/self/cgroup", "4:memory:/docker/0123")
+      .with("/sys/fs/cgroup/memory/memory.limit_in_bytes", std::to_string(512 * kMiB));
+  EXPECT_EQ(cgroup_memory_limit_bytes(files.root()), 512 * kMiB);
+}
+
+TEST(MemoryLimits, TheBudgetIsHalfOfTheSmallerOfTheLimitAndWhatIsAvailable) {
+  KernelFiles files;
+  files.with_available(1000 * kMiB);
+  EXPECT_EQ(half_of_usable_memory_bytes(files.root()), 500 * kMiB) << "without any group";
+  files.with("/proc/self/cgroup", "0::/a").with("/sys/fs/cgroup/a/memory.max", std::to_string(100 * kMiB));
+  EXPECT_EQ(half_of_usable_memory_bytes(files.root()), 50 * kMiB);
+  files.with_available(60 * kMiB);
+  EXPECT_EQ(half_of_usable_memory_bytes(files.root()), 30 * kMiB);
+}
+
+}  // namespace
+}  // namespace simtile::tests
