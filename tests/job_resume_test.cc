@@ -89,6 +89,24 @@ TEST(JobDeterminism, BudgetThreadsAndKernelsDoNotChangeTheBytes) {
   }
 }
 
+TEST(JobDeterminism, NorDoesMemoryThatIsShortForAWhile) {
+  const Fixture fixture;
+  for (const JobInput& input : {JobInput{fixture.base, ""}, JobInput{fixture.base, fixture.queries}}) {
+    JobOptions options = options_for(kLargeBudget);
+    const JobReport expected = run_job(input, fixture.folder / "expected.knn", options);
+    EXPECT_EQ(expected.stripes_while_short, 0u);
+    for (const bool small : {false, true}) {
+      options.budget_bytes = small ? small_budget(input) : kLargeBudget;
+      int asked = 0;
+      options.memory_is_short = [&asked] { return asked++ / 2 % 2 == 1; };
+      const JobReport report = run_job(input, fixture.folder / "out.knn", options);
+      EXPECT_GT(report.stripes_while_short, 0u);
+      EXPECT_LT(report.stripes_while_short, report.plan.stripes_total);
+      EXPECT_EQ(report.output_xxh3, expected.output_xxh3);
+    }
+  }
+}
+
 // Runs until about `fraction` of the job is done, then stops it: on one thread, where few tiles are under way; more
 // threads may be through with so small a job before one of them looks.
 void run_and_stop(const JobInput& input, const std::string& output, JobOptions options, double fraction) {

@@ -1,7 +1,9 @@
-// What a process may use, as the kernel's files tell it: cgroup v1 and v2, nested, and the machine's own memory.
+// What a process may use, and whether that is short, as the kernel's files tell it: cgroup v1 and v2, nested, and the
+// machine's own memory.
 #include <gtest/gtest.h>
 
 #include "engine/memory/process_memory.h"
+#include "simtile/memory.h"
 #include "tests/test_files.h"
 
 namespace simtile::tests {
@@ -62,6 +64,35 @@ TEST(MemoryLimits, TheBudgetIsHalfOfTheSmallerOfTheLimitAndWhatIsAvailable) {
   EXPECT_EQ(half_of_usable_memory_bytes(files.root()), 50 * kMiB);
   files.with_available(60 * kMiB);
   EXPECT_EQ(half_of_usable_memory_bytes(files.root()), 30 * kMiB);
+}
+
+std::string pressure(const std::string& percent) {
+  return "some avg10=" + percent + " avg60=0.00 avg300=0.00 total=7\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=7";
+}
+
+TEST(MemoryPressure, MemoryIsShortFromATenthUntilHalfOfThat) {
+  KernelFiles files;
+  MemoryPressure is_short(files.root());
+  EXPECT_FALSE(is_short()) << "a kernel that does not count it";
+  for (const auto& [percent, expected] : {std::pair{"9.99", false},
+                                          {"10.00", true},
+                                          {"5.01", true},
+                                          {"4.99", false},
+                                          {"9.00", false},
+                                          {"55.5", true},
+                                          {"0.00", false}}) {
+    files.with("/proc/pressure/memory", pressure(percent));
+    EXPECT_EQ(is_short(), expected) << percent;
+  }
+}
+
+TEST(MemoryPressure, TheGroupsOwnIsAskedWhereThereIsOne) {
+  KernelFiles files;
+  files.with("/proc/pressure/memory", pressure("80.00")).with("/proc/self/cgroup", "4:memory:/old\n0::/a");
+  EXPECT_TRUE(MemoryPressure(files.root())());
+  files.with("/sys/fs/cgroup/a/memory.pressure", pressure("1.25"));
+  EXPECT_EQ(MemoryPressure(files.root()).percent(), 1.25);
+  EXPECT_FALSE(MemoryPressure(files.root())());
 }
 
 }  // namespace

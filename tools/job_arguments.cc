@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "simtile/error.h"
+#include "simtile/memory.h"
 
 namespace simtile::tools {
 namespace {
@@ -150,6 +151,9 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
       "where a sample says that it pays); it never changes the answer",
       [&options](const std::string& word) { options.screen = parse_screen_use(word); });
   app.add_option("--report", arguments->report_path, "Write a job report in JSON to this file")->type_name("FILE");
+  app.add_flag_callback(
+      "--memory-pressure", [&options] { options.memory_is_short = MemoryPressure(); },
+      "While the machine or the control group is short of memory, work on one tile at a time and read none ahead");
   app.add_flag("--fresh", options.fresh, "Forget what an interrupted run of this job left, and start over");
   add_number(app, "--checkpoint-seconds", &options.checkpoint_seconds, 0.0,
              "Least time between checkpoints in seconds; they fall at the ends of stripes (default: 2)");

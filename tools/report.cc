@@ -103,6 +103,7 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"seconds_screen", report.seconds_screen},
       {"bytes_read", report.bytes_read},
       {"input_bytes", report.input_bytes},
+      {"stripes_while_short", report.stripes_while_short},
       {"bytes_from_storage", report.bytes_from_storage},
       {"bytes_spilled", report.bytes_spilled},
       {"shard", shard_text(plan.shard)},

@@ -196,6 +196,8 @@ void File::advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noe
   ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_DONTNEED);
 }
 
+void File::advise_random() const noexcept { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_RANDOM); }
+
 void File::advise_sequential() const noexcept { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL); }
 
 void File::start_writing_back(std::uint64_t offset, std::uint64_t bytes) const noexcept {
@@ -271,6 +273,8 @@ void Mapping::populate([[maybe_unused]] std::size_t offset, [[maybe_unused]] std
   ::madvise(data_ + offset, bytes, MADV_POPULATE_READ);
 #endif
 }
+
+void Mapping::advise_random() const noexcept { ::madvise(data_, bytes_, MADV_RANDOM); }
 
 void Mapping::reset() noexcept {
   if (guard_ != nullptr) unguard_window(guard_);

@@ -91,6 +91,8 @@ class File {
   void advise_will_need(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   void advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   void advise_sequential() const noexcept;
+  // Only what is asked for is read: nothing around it or ahead, whatever the device's setting.
+  void advise_random() const noexcept;
   // Asks the kernel to begin writing those bytes to disk now, so that a later sync() has less to wait for.
   void start_writing_back(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   // Takes the advisory lock; false when another process holds it.
@@ -125,6 +127,8 @@ class Mapping {
   // Brings a file's pages in with one call instead of a fault each; `offset` is a multiple of kPageBytes. A hint:
   // failures are ignored.
   void populate(std::size_t offset, std::size_t bytes) const noexcept;
+  // As File::advise_random, for pages that are touched.
+  void advise_random() const noexcept;
   // Brings all pages in and keeps them there; throws when the system refuses (RLIMIT_MEMLOCK).
   void lock(const std::string& path) const;
   // Whether pages were touched that the file no longer has or the disk could not deliver: they read as zeros.

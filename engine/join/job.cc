@@ -157,6 +157,7 @@ void Run::compute() {
                     prepared_.screen_kernel,
                     options_.metric,
                     options_.stop,
+                    options_.memory_is_short,
                     [this](const plan::Tile& tile, double seconds) {
                       series_->add_tile(tile, seconds);
                       if (sampler_.sample()) series_->add_sample(sample_of_now());
@@ -369,6 +370,7 @@ JobReport Run::finish() {
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
   report.bytes_read = bytes_read();
   report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);
+  report.stripes_while_short = statistics.stripes_while_short;
   report.bytes_from_storage = bytes_from_storage() - from_storage_before_;
   if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
   report.bytes_spilled += bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);

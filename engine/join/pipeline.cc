@@ -43,9 +43,10 @@ Pipeline::~Pipeline() = default;
 void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
   namespace tbb = oneapi::tbb;
   segment_has_tiles_ = false;
+  memory_is_short_ = asks_memory_is_short();
   run_in_arena(job_.shapes.threads, [&] {
     tbb::parallel_pipeline(
-        tasks_.size(),
+        memory_is_short_ ? 1 : tasks_.size(),
         tbb::make_filter<void, TileTask*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
           TileTask* task = lease_next_tile(drain_when_due);
           if (task == nullptr) control.stop();
@@ -84,7 +85,7 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   else
     task.window = lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
   cursor_.advance();
-  read_ahead_.on_tile_leased();
+  read_ahead_.on_tile_leased(!memory_is_short_);
   segment_has_tiles_ = true;
   statistics_.seconds_io_wait += seconds_since(start);
   return &task;
@@ -92,7 +93,8 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
 
 // Packs the next stripe, or asks (by false) for the pipeline to be emptied first.
 bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due) {
-  if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due())) return false;
+  if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due() || asks_memory_is_short() != memory_is_short_))
+    return false;
   const auto free = std::find_if(stripe_in_use_.begin(), stripe_in_use_.end(), [](const std::atomic<bool>& in_use) {
     return !in_use.load(std::memory_order_acquire);
   });
@@ -101,6 +103,7 @@ bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>&
   running_stripe_ = static_cast<std::size_t>(free - stripe_in_use_.begin());
   stripes_[running_stripe_]->pack(*job_.queries, tile.query_begin, tile.query_end);
   state_->begin_stripe(tile.query_begin, tile.query_end);
+  statistics_.stripes_while_short += memory_is_short_ ? 1 : 0;
   return true;
 }
 

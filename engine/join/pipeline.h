@@ -7,7 +7,8 @@
 // The last two are for a state that is resident; otherwise the caller takes the rows between segments.
 //
 // run_segment() runs until the tiles are all done, a stop is asked for, or the pipeline has to be empty: at a stripe's
-// end when its rows must be written out (state not resident) or a checkpoint is due. When it returns, no tile is in
+// end when its rows must be written out (state not resident), a checkpoint is due, or memory has become short or is no
+// longer. When it returns, no tile is in
 // flight: the state of every query row below rows_done() is final and nothing beyond has been begun, unless the job
 // was stopped in the middle of a stripe.
 //
@@ -36,6 +37,7 @@ struct PipelineStatistics {
   std::uint64_t tiles_done = 0;
   std::uint64_t pairs_scored = 0;
   std::uint64_t candidates = 0;
+  std::uint64_t stripes_while_short = 0;
   ScreenCounts screen;
 };
 
@@ -50,7 +52,8 @@ class Pipeline {
     const kernels::TileKernel* kernel;
     const kernels::ScreenKernel* screen_kernel;
     Metric metric;
-    const std::atomic<bool>* stop;  // may be null
+    const std::atomic<bool>* stop;          // may be null
+    std::function<bool()> memory_is_short;  // may be null; JobOptions::memory_is_short
     // After each tile, with the seconds it took its worker; in order, from one thread at a time.
     std::function<void(const plan::Tile& tile, double seconds)> on_tile;
     // Resident: the rows below `end` are final and sorted; in order, from one thread at a time.
@@ -85,6 +88,7 @@ class Pipeline {
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
   void score(TileTask& task);
   void retire(TileTask& task);
+  bool asks_memory_is_short() const { return job_.memory_is_short && job_.memory_is_short(); }
   bool finishes_rows(const TileTask& task) const noexcept {
     return job_.plan.resident && !job_.shapes.all_pairs && task.tile.last_of_stripe;
   }
@@ -102,6 +106,7 @@ class Pipeline {
   std::size_t running_stripe_ = 0;
   bool segment_has_tiles_ = false;
   bool stopped_ = false;
+  bool memory_is_short_ = false;  // as this segment runs
   std::atomic<bool> scoring_failed_{false};
   std::uint64_t rows_done_ = 0;
   PipelineStatistics statistics_;

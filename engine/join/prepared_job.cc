@@ -201,7 +201,7 @@ void PreparedJob::plan_first_look() {
     plan.stripe_rows = 0;
   }
   plan.smallest_bytes = without.smallest_bytes;
-  if (plan.resident == without.resident && plan.stripe_rows >= without.stripe_rows / 2) return;
+  if (plan.stripe_rows >= 512 || plan.stripe_rows >= without.stripe_rows / 2) return;
   shapes.rounded_floats = 0;
   shapes.query_width = kernel->query_width;
   shapes.base_width = kernel->base_width;

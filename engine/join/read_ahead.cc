@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/checked.h"
+#include "engine/plan/memory_model.h"
 
 namespace simtile::join {
 namespace {
@@ -12,20 +13,20 @@ constexpr std::uint64_t kRequestBytes = std::uint64_t{1} << 20;
 }  // namespace
 
 ReadAhead::ReadAhead(Side& base, const plan::Shapes& shapes, plan::TileCursor first, std::uint64_t ahead_bytes)
-    : base_(&base), next_(first), row_bytes_(std::max<std::uint64_t>(1, shapes.base.bytes_on_average)) {
+    : base_(&base), next_(first), row_bytes_(std::max<std::uint64_t>(1, plan::streamed_row_bytes(shapes))) {
   const std::uint64_t request = std::min(kRequestBytes, ahead_bytes / 2);
   rows_per_request_ = std::max<std::uint64_t>(1, request / row_bytes_);
   const std::uint64_t columns = first.at_end() ? 1 : first.tile().base_end - first.tile().base_begin;
   most_tiles_ahead_ = divide_up(ahead_bytes, std::max<std::uint64_t>(1, columns * row_bytes_));
 }
 
-void ReadAhead::on_tile_leased() noexcept {
+void ReadAhead::on_tile_leased(bool asks) noexcept {
   if (tiles_ahead_ != 0) {
     --tiles_ahead_;
   } else if (!next_.at_end()) {
     next_.advance();  // leased before it was asked for
   }
-  while (!next_.at_end() && tiles_ahead_ < most_tiles_ahead_) {
+  while (asks && !next_.at_end() && tiles_ahead_ < most_tiles_ahead_) {
     const std::uint64_t before = tiles_ahead_;
     ask_for_more();
     if (tiles_ahead_ == before) break;

@@ -111,6 +111,7 @@ class RunReader {
   RunInfo info_;
   RunScope scope_;
   std::uint64_t offset_ = 0;  // of the next block
+  std::uint64_t asked_until_ = 0;
   std::uint64_t passed_ = 0;  // entries in blocks before the next one
   RunEntry last_{};           // of the block before
   std::vector<RunEntry> block_;

@@ -48,7 +48,9 @@ struct Side {
     for (const auto& field : more_fields) bytes += field->file_bytes();
     return bytes;
   }
+  // Of what tiles stream: the screen's rows, where one is in use.
   void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+    if (screen) return screen->prefetch(first_row, rows);
     if (dense) dense->prefetch(first_row, rows);
     if (sparse) sparse->prefetch(first_row, rows);
     for (const auto& field : more_fields) field->prefetch(first_row, rows);

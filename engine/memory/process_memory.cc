@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 #include <string>
-#include <string_view>
 
+#include "engine/memory/cgroup.h"
 #include "engine/memory/kernel_file.h"
 #include "simtile/job.h"
 
@@ -13,14 +13,15 @@ namespace {
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
-// The limits of a cgroup folder and all of its parents up to `root`.
-std::uint64_t smallest_limit(const std::string& root, std::string folder, const std::string& file) {
+// Of the group and all of its parents.
+std::uint64_t smallest_limit(MemoryGroup group) {
+  const std::string file = group.version_2 ? "/memory.max" : "/memory.limit_in_bytes";
   std::uint64_t smallest = kNoLimit;
   for (;;) {
-    smallest = std::min(smallest, parse_kernel_number(read_kernel_file(root + folder + "/" + file), kNoLimit));
-    const std::size_t slash = folder.rfind('/');
+    smallest = std::min(smallest, parse_kernel_number(read_kernel_file(group.path() + file), kNoLimit));
+    const std::size_t slash = group.folder.rfind('/');
     if (slash == std::string::npos) return smallest;
-    folder.resize(slash);
+    group.folder.resize(slash);
   }
 }
 
@@ -35,24 +36,8 @@ ProcessMemory read_process_memory() {
 }
 
 std::uint64_t cgroup_memory_limit_bytes(const std::string& root) {
-  // Lines are "id:controllers:folder"; v2 has an empty list of controllers.
   std::uint64_t smallest = kNoLimit;
-  const std::string groups = read_kernel_file(root + "/proc/self/cgroup");
-  for (std::size_t at = 0; at < groups.size();) {
-    const std::size_t end = std::min(groups.find('\n', at), groups.size());
-    const std::string_view line(groups.data() + at, end - at);
-    at = end + 1;
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string_view::npos || second == std::string_view::npos) continue;
-    const std::string_view controllers = line.substr(first + 1, second - first - 1);
-    std::string folder(line.substr(second + 1));
-    if (folder == "/") folder.clear();
-    if (controllers == "memory")
-      smallest = std::min(smallest, smallest_limit(root + "/sys/fs/cgroup/memory", folder, "memory.limit_in_bytes"));
-    else if (controllers.empty())
-      smallest = std::min(smallest, smallest_limit(root + "/sys/fs/cgroup", folder, "memory.max"));
-  }
+  for (const MemoryGroup& group : memory_groups(root)) smallest = std::min(smallest, smallest_limit(group));
   return smallest;
 }
 

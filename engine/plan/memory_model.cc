@@ -21,10 +21,12 @@ std::uint64_t window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
          3 * LeasedSection::lease_cost_bytes((rows + 1) * 8);
 }
 
+std::uint64_t prefix_bytes_of_row(const Shapes& shapes) noexcept { return shapes.screen.prefix_dims * sizeof(float); }
+
 // And where a screen is in use, of its rows: coordinates, residual norms, norms.
 std::uint64_t screen_window_bytes(const Shapes& shapes, std::uint64_t rows) noexcept {
   if (!shapes.screen.in_use()) return 0;
-  const std::uint64_t prefix_bytes = shapes.screen.prefix_dims * sizeof(float);
+  const std::uint64_t prefix_bytes = prefix_bytes_of_row(shapes);
   return LeasedSection::lease_cost_bytes(rows * prefix_bytes) +
          LeasedSection::lease_cost_bytes(rows * prefix_bytes / storage::kScreenStep) +
          LeasedSection::lease_cost_bytes(rows * sizeof(double));
@@ -57,6 +59,11 @@ std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexce
 }
 
 }  // namespace
+
+std::uint64_t streamed_row_bytes(const Shapes& shapes) noexcept {
+  if (!shapes.screen.in_use()) return shapes.base.bytes_on_average;
+  return prefix_bytes_of_row(shapes) + prefix_bytes_of_row(shapes) / storage::kScreenStep + sizeof(double);
+}
 
 std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept {
   const std::uint64_t rows = kBytesScoredAtOnce / std::max<std::uint64_t>(1, shapes.dims * sizeof(float));

@@ -26,6 +26,9 @@ std::uint64_t packing_rows(const Shapes& shapes) noexcept;
 // Stripes whose packed rows exist at once: the next one is packed while the last tiles of the one before it run.
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept;
 
+// What a base row takes in the file that tiles stream: the screen's, where one is in use.
+std::uint64_t streamed_row_bytes(const Shapes& shapes) noexcept;
+
 std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
 
 }  // namespace simtile::plan

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "engine/base/checked.h"
@@ -23,7 +24,8 @@ constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // Beyond this many rows a stripe gains nothing: packing a base row is already lost among its scores.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
 constexpr std::uint64_t kScreenedStripeRows = 8192;
-// When the state does not fit, each stripe reads the rest of the base again: larger stripes read less.
+// When the state does not fit, each stripe reads the rest of the base again: larger stripes read less. Where pairs are
+// cheap they do not pay: more pairs meet rows that have no bound yet.
 constexpr std::uint64_t kLargestStripeRows = 16384;
 constexpr std::uint64_t kSmallestStripeRows = 64;
 // So many stripes, where there are rows enough, keep resumption fine-grained and the last tiles small.
@@ -47,6 +49,12 @@ std::uint64_t kept_neighbours(const Shapes& shapes) {
 std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 2, 14, 256); }
 std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
 
+// Scores that enter a row's top K, when they come in random order: the n-th does with probability K / n.
+double arrivals_of_row(const Shapes& shapes, std::uint64_t kept) {
+  const auto others = static_cast<double>(shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows);
+  return static_cast<double>(kept) * (1.0 + std::log(std::max(1.0, others / static_cast<double>(kept))));
+}
+
 std::uint64_t preferred_columns(const Shapes& shapes) {
   if (shapes.by_fields()) return field_tile_columns(shapes);
   if (shapes.few_queries)
@@ -64,13 +72,17 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
                                                  kMaxTileColumns / shapes.base_width * shapes.base_width));
 }
 
-std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
-  // A screen, or a first look, leaves so little arithmetic to a base row that making it ready weighs more.
-  const bool cheap_pairs = shapes.screen.in_use() || shapes.rounded_floats != 0;
-  const std::uint64_t most = cheap_pairs ? kScreenedStripeRows : kPreferredStripeRows;
+// A screen, or a first look, leaves so little arithmetic to a base row that making it ready weighs more.
+bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || shapes.rounded_floats != 0; }
+
+std::uint64_t stripe_rows_up_to(const Shapes& shapes, std::uint64_t most) {
   const std::uint64_t rows = std::max<std::uint64_t>(1, shapes.query_end() - shapes.query_begin());
   const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), std::uint64_t{512}, most);
   return round_up(std::min(wanted, rows), shapes.query_width);
+}
+
+std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
+  return stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kScreenedStripeRows : kPreferredStripeRows);
 }
 
 // Fills in stripe_rows with the most, up to `most`, that fits; false when not even the least does.
@@ -109,39 +121,67 @@ bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& p
   }
 }
 
-// Candidate plans in order of preference; the first that fits is taken.
+// What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for
+// each stripe, query panels read again for each tile, selections, and candidates that go to disk and back. Measured:
+// docs/benchmarks.md, "Larger than memory".
+double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
+  constexpr double kSecondsPerLoadedByte = 0.8e-9;
+  constexpr double kSecondsPerPanelByte = 0.05e-9;
+  constexpr double kSecondsPerSelectedKey = 4e-9;
+  constexpr double kSecondsPerSpilledEntry = 100e-9;
+  constexpr double kSpillMergedOnce = 6 << 20;  // with buffers of this size, an entry is merged once on average
+  const Work work = remaining_work(shapes, plan);
+  const double panel_bytes = static_cast<double>(shapes.product_dims() * sizeof(float)) *
+                             static_cast<double>(work.pairs_scored) / static_cast<double>(plan.tile_columns);
+  const double arrivals = static_cast<double>(shapes.query_rows) * arrivals_of_row(shapes, plan.kept);
+  const double keys_selected = arrivals * static_cast<double>(plan.reservoir_capacity) /
+                               static_cast<double>(plan.reservoir_capacity - plan.kept);
+  const auto spilled_entries = static_cast<double>(work.bytes_spilled / kSpillEntryBytes);
+  const double merges = plan.spill_bytes == 0 ? 0.0 : kSpillMergedOnce / static_cast<double>(plan.spill_bytes);
+  return kSecondsPerLoadedByte * static_cast<double>(work.bytes_read) + kSecondsPerPanelByte * panel_bytes +
+         kSecondsPerSelectedKey * keys_selected + kSecondsPerSpilledEntry * spilled_entries * (1.0 + merges);
+}
+
+// The plan that fits with the least overhead; with as much to spill from as leaves the stripes large.
 bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   plan.kept = kept_neighbours(shapes);
   if (shapes.all_pairs) return find_all_pairs_plan(shapes, budget, plan);
   const std::uint64_t columns = preferred_columns(shapes);
   const std::uint64_t stripe = preferred_stripe_rows(shapes);
-  const std::uint64_t largest = round_up(std::min(kLargestStripeRows, shapes.query_rows), shapes.query_width);
+  const std::uint64_t largest =
+      stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kScreenedStripeRows : kLargestStripeRows);
+  std::optional<double> least;
+  const auto consider = [&](TilePlan candidate, std::uint64_t most_rows) {
+    if (!fit_stripe(shapes, budget, most_rows, candidate)) return;
+    const double seconds = overhead_seconds(shapes, candidate);
+    if (least && seconds >= *least) return;
+    least = seconds;
+    plan = candidate;
+  };
 
-  plan.resident = true;
-  plan.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
-  plan.spill_bytes = 0;
-  plan.tile_columns = columns;
+  TilePlan candidate = plan;
+  candidate.tile_columns = columns;
   for (const std::uint64_t capacity : {preferred_capacity(plan.kept), least_capacity(plan.kept)}) {
-    plan.reservoir_capacity = capacity;
-    // A resident plan with stripes too small to amortise packing is worse than spilling.
-    if (fit_stripe(shapes, budget, stripe, plan) &&
-        (plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512) || shapes.query_rows <= plan.stripe_rows))
-      return true;
+    candidate.reservoir_capacity = capacity;
+    candidate.resident = true;
+    candidate.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
+    candidate.spill_bytes = 0;
+    consider(candidate, stripe);
+    // A search has nothing to gain by holding less: it would only meet the base in fewer, larger turns.
+    if (least && !shapes.self_join && plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512)) return true;
+    candidate.resident = false;
+    candidate.tiles_in_flight = shapes.threads + 1;
+    for (const std::uint64_t spill : kSpillBytes) {
+      candidate.spill_bytes = shapes.self_join ? spill : 0;
+      consider(candidate, largest);
+    }
   }
-
-  plan.resident = false;
-  plan.tiles_in_flight = shapes.threads + 1;
-  for (std::uint64_t spill : kSpillBytes) {
-    plan.spill_bytes = shapes.self_join ? spill : 0;
-    plan.reservoir_capacity = preferred_capacity(plan.kept);
-    if (fit_stripe(shapes, budget, largest, plan) && plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512))
-      return true;
+  while (candidate.tile_columns > shapes.base_width) {
+    candidate.tile_columns =
+        std::max<std::uint64_t>(shapes.base_width, candidate.tile_columns / 2 / shapes.base_width * shapes.base_width);
+    consider(candidate, largest);
   }
-  plan.reservoir_capacity = least_capacity(plan.kept);
-  for (plan.tile_columns = columns;; plan.tile_columns -= shapes.base_width) {
-    if (fit_stripe(shapes, budget, largest, plan)) return true;
-    if (plan.tile_columns <= shapes.base_width) return false;
-  }
+  return least.has_value();
 }
 
 }  // namespace
@@ -235,16 +275,13 @@ Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t fi
     const std::uint64_t columns = shapes.self_join ? shapes.base_rows - row : shapes.base_end() - shapes.base_begin();
     ++work.stripes;
     work.tiles += divide_up(columns, plan.tile_columns);
-    work.bytes_read += columns * shapes.base.bytes_on_average +
+    work.bytes_read += columns * streamed_row_bytes(shapes) +
                        (std::min(row + plan.stripe_rows, shapes.query_end()) - row) * shapes.query.bytes_on_average;
   }
-  if (!plan.resident && shapes.self_join) {
-    // In random order the n-th arrival enters a top K with probability K / n.
-    const auto kept = static_cast<double>(plan.kept);
-    const double arrivals = kept * (1.0 + std::log(std::max(1.0, static_cast<double>(others) / kept)));
-    const double entries = static_cast<double>(shapes.query_rows - first_query_row) * arrivals;
-    work.bytes_spilled = static_cast<std::uint64_t>(entries * static_cast<double>(kSpillEntryBytes));
-  }
+  if (!plan.resident && shapes.self_join)
+    work.bytes_spilled =
+        static_cast<std::uint64_t>(static_cast<double>(shapes.query_rows - first_query_row) *
+                                   arrivals_of_row(shapes, plan.kept) * static_cast<double>(kSpillEntryBytes));
   return work;
 }
 

@@ -47,6 +47,14 @@ ScreenRows::Window ScreenRows::window(std::uint64_t first_row, std::uint64_t row
   return window;
 }
 
+void ScreenRows::prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+  const std::uint64_t prefix_bytes = prefix_dims() * sizeof(float);
+  const std::uint64_t residual_bytes = file_.steps() * sizeof(float);
+  prefixes_.prefetch(first_row * prefix_bytes, rows * prefix_bytes);
+  residuals_.prefetch(first_row * residual_bytes, rows * residual_bytes);
+  norms_.prefetch(first_row * sizeof(double), rows * sizeof(double));
+}
+
 void ScreenRows::Window::load(std::uint64_t first, std::uint64_t rows) {
   const std::uint64_t prefix_bytes = prefix_dims_ * sizeof(float);
   const std::uint64_t residual_bytes = prefix_dims_ / kScreenStep * sizeof(float);

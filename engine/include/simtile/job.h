@@ -77,6 +77,9 @@ struct JobOptions {
   double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
   std::function<void(const JobProgress&)> progress;  // called from one thread at a time
   const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
+  // Asked when a stripe begins, by one thread at a time; null: never. While it says so, one tile is in flight and none
+  // is read ahead. MemoryPressure (memory.h) asks the kernel.
+  std::function<bool()> memory_is_short;
 };
 
 // What a job will do: from shapes, options and the machine's fixed costs, and where a screen may pay, from a sample of
@@ -131,6 +134,7 @@ struct JobReport {
   std::uint64_t pairs_by_definition = 0;  // that were scored by the definition: with a screen, or a first look
   double seconds_screen = 0.0;            // making the screen, before the first tile
   std::uint64_t tiles_resumed = 0;        // tiles that an earlier process had done
+  std::uint64_t stripes_while_short = 0;  // stripes that ran with one tile in flight, as memory was short
   bool discarded_other_job = false;       // the work folder held what another job had left; it was cleared
   bool shard_was_done = false;            // an earlier process had finished the shard; nothing was left to do
   std::uint64_t output_xxh3 = 0;          // XXH3-64 of the output file's bytes; 0 for a shard, which writes none

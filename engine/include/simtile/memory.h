@@ -37,4 +37,20 @@ struct MemoryOfFile {
 // Throws Error(kIo).
 MemoryOfFile memory_of_file(const std::string& path);
 
+// Whether memory is short: tasks of this process's control group (version 2), or else of the machine, have waited for
+// memory for a tenth of the last ten seconds; until they wait for less than half of that. Never on kernels that do not
+// count it (CONFIG_PSI). For JobOptions::memory_is_short. Threads: one at a time.
+class MemoryPressure {
+ public:
+  // `root` stands before /proc and /sys, for tests.
+  explicit MemoryPressure(const std::string& root = "");
+  bool operator()();
+  // Of the last ten seconds, by the same file.
+  double percent() const;
+
+ private:
+  std::string path_;
+  bool is_short_ = false;
+};
+
 }  // namespace simtile
