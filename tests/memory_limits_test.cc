@@ -90,6 +90,8 @@ TEST(MemoryPressure, TheGroupsOwnIsAskedWhereThereIsOne) {
   KernelFiles files;
   files.with("/proc/pressure/memory", pressure("80.00")).with("/proc/self/cgroup", "4:memory:/old\n0::/a");
   EXPECT_TRUE(MemoryPressure(files.root())());
+  files.with("/sys/fs/cgroup/memory.pressure", pressure("2.50"));
+  EXPECT_EQ(MemoryPressure(files.root()).percent(), 2.50) << "in a container: its own group, at the mount";
   files.with("/sys/fs/cgroup/a/memory.pressure", pressure("1.25"));
   EXPECT_EQ(MemoryPressure(files.root()).percent(), 1.25);
   EXPECT_FALSE(MemoryPressure(files.root())());

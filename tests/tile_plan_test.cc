@@ -108,5 +108,17 @@ TEST(TilePlan, MoreNeighboursThanRowsKeepsWhatThereIs) {
   EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 1u);
 }
 
+// Not on account of an estimate: what fits in memory stays there.
+TEST(TilePlan, AnythingGoesToDiskOnlyWhenItDoesNotFit) {
+  for (const std::uint64_t top_k : {std::uint64_t{1}, std::uint64_t{10}, std::uint64_t{300}}) {
+    Shapes shapes = dense_shapes(200'000, 200'000, 256, true);
+    shapes.top_k = top_k;
+    const TilePlan roomy = make_plan(shapes, std::uint64_t{8} << 30);
+    EXPECT_TRUE(roomy.resident);
+    EXPECT_EQ(make_plan(shapes, roomy.planned_bytes).stripe_rows, roomy.stripe_rows);
+    EXPECT_FALSE(make_plan(shapes, smallest_budget(shapes)).resident);
+  }
+}
+
 }  // namespace
 }  // namespace simtile::plan

@@ -189,7 +189,11 @@ void File::truncate(std::uint64_t bytes) const {
 }
 
 void File::advise_will_need(std::uint64_t offset, std::uint64_t bytes) const noexcept {
-  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+  // The kernel does no more of one call than the device's read-ahead, 128 KiB unless it is set.
+  constexpr std::uint64_t kAtOnce = 128 << 10;
+  for (std::uint64_t at = 0; at < bytes; at += kAtOnce)
+    ::posix_fadvise(fd_, static_cast<off_t>(offset + at), static_cast<off_t>(std::min(kAtOnce, bytes - at)),
+                    POSIX_FADV_WILLNEED);
 }
 
 void File::advise_dont_need(std::uint64_t offset, std::uint64_t bytes) const noexcept {

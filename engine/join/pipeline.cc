@@ -43,7 +43,7 @@ Pipeline::~Pipeline() = default;
 void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
   namespace tbb = oneapi::tbb;
   segment_has_tiles_ = false;
-  memory_is_short_ = asks_memory_is_short();
+  memory_is_short_ = memory_is_short_now();
   run_in_arena(job_.shapes.threads, [&] {
     tbb::parallel_pipeline(
         memory_is_short_ ? 1 : tasks_.size(),
@@ -93,7 +93,7 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
 
 // Packs the next stripe, or asks (by false) for the pipeline to be emptied first.
 bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due) {
-  if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due() || asks_memory_is_short() != memory_is_short_))
+  if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due() || memory_is_short_now() != memory_is_short_))
     return false;
   const auto free = std::find_if(stripe_in_use_.begin(), stripe_in_use_.end(), [](const std::atomic<bool>& in_use) {
     return !in_use.load(std::memory_order_acquire);

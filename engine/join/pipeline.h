@@ -8,9 +8,8 @@
 //
 // run_segment() runs until the tiles are all done, a stop is asked for, or the pipeline has to be empty: at a stripe's
 // end when its rows must be written out (state not resident), a checkpoint is due, or memory has become short or is no
-// longer. When it returns, no tile is in
-// flight: the state of every query row below rows_done() is final and nothing beyond has been begun, unless the job
-// was stopped in the middle of a stripe.
+// longer. When it returns, no tile is in flight: the state of every query row below rows_done() is final and nothing
+// beyond has been begun, unless the job was stopped in the middle of a stripe.
 //
 // Threads: run_segment() from one thread; it brings its own arena.
 #pragma once
@@ -88,7 +87,7 @@ class Pipeline {
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
   void score(TileTask& task);
   void retire(TileTask& task);
-  bool asks_memory_is_short() const { return job_.memory_is_short && job_.memory_is_short(); }
+  bool memory_is_short_now() const { return job_.memory_is_short && job_.memory_is_short(); }
   bool finishes_rows(const TileTask& task) const noexcept {
     return job_.plan.resident && !job_.shapes.all_pairs && task.tile.last_of_stripe;
   }

@@ -184,7 +184,8 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   identity_ = job_identity(field_entries_, shapes.self_join, shapes, options);
 }
 
-// A first look holds rows and panels of two kinds: not where that would make the plan a poorer one.
+// A first look holds rows and panels of two kinds: not where so few rows would be left to a stripe that making base
+// rows ready took back what it gains.
 void PreparedJob::plan_first_look() {
   constexpr std::uint64_t kFewestDims = 16;
   const kernels::ScreenKernel& first = *screen_kernel;

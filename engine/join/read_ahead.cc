@@ -20,13 +20,13 @@ ReadAhead::ReadAhead(Side& base, const plan::Shapes& shapes, plan::TileCursor fi
   most_tiles_ahead_ = divide_up(ahead_bytes, std::max<std::uint64_t>(1, columns * row_bytes_));
 }
 
-void ReadAhead::on_tile_leased(bool asks) noexcept {
+void ReadAhead::on_tile_leased(bool may_ask) noexcept {
   if (tiles_ahead_ != 0) {
     --tiles_ahead_;
   } else if (!next_.at_end()) {
     next_.advance();  // leased before it was asked for
   }
-  while (asks && !next_.at_end() && tiles_ahead_ < most_tiles_ahead_) {
+  while (may_ask && !next_.at_end() && tiles_ahead_ < most_tiles_ahead_) {
     const std::uint64_t before = tiles_ahead_;
     ask_for_more();
     if (tiles_ahead_ == before) break;

@@ -16,8 +16,8 @@ class ReadAhead {
   // Keeps about `ahead_bytes` under way.
   ReadAhead(Side& base, const plan::Shapes& shapes, plan::TileCursor first, std::uint64_t ahead_bytes);
 
-  // The pipeline has leased one more tile; unless `asks`, nothing more is asked for.
-  void on_tile_leased(bool asks) noexcept;
+  // The pipeline has leased one more tile; unless it `may_ask`, nothing more is asked for.
+  void on_tile_leased(bool may_ask) noexcept;
 
  private:
   void ask_for_more() noexcept;

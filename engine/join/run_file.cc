@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/base/checked.h"
@@ -101,6 +102,7 @@ void RunReader::load_block() {
   block_.clear();
   at_ = 0;
   if (passed_ == info_.entries) return;
+  asked_until_ = std::max(asked_until_, offset_);
   if (offset_ + kReadAheadBytes / 2 >= asked_until_) {
     file_.advise_will_need(asked_until_, kReadAheadBytes);
     asked_until_ += kReadAheadBytes;

@@ -72,6 +72,7 @@ void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   section_->loaded_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   const std::uint64_t begin = (skip_ + offset) / kBlockBytes * kBlockBytes;
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
+  section_->prefetch(first_block_ * kBlockBytes + begin, end - begin);
   mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
   try {
     section_->check_blocks(first_block_ + begin / kBlockBytes,
@@ -121,9 +122,8 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
     throw;
   }
   // By itself the kernel reads around a page that is touched, megabytes on some devices: in a small cgroup that drives
-  // out what is needed next.
+  // out what is needed next. load() asks for what it is about to touch.
   lease.mapping_.advise_random();
-  container_->file().advise_will_need(section_->offset + begin, end - begin);
   lease.section_ = this;
   lease.first_block_ = first_block;
   lease.skip_ = static_cast<std::size_t>(offset - begin);

@@ -1,5 +1,7 @@
 // By the kernel's pressure stall information: Linux, Documentation/accounting/psi.rst.
 #include <charconv>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "engine/memory/cgroup.h"
@@ -13,13 +15,21 @@ namespace {
 constexpr double kShort = 10.0;
 constexpr double kNoLongerShort = 5.0;
 
+// The group's, or that of the nearest parent that can be seen: in a container its own group is at the mount.
+std::optional<std::string> nearest_file(MemoryGroup group, const std::string& name) {
+  for (;;) {
+    if (!read_kernel_file(group.path() + name).empty()) return group.path() + name;
+    const std::size_t slash = group.folder.rfind('/');
+    if (slash == std::string::npos) return std::nullopt;
+    group.folder.resize(slash);
+  }
+}
+
 }  // namespace
 
 MemoryPressure::MemoryPressure(const std::string& root) : path_(root + "/proc/pressure/memory") {
-  for (const MemoryGroup& group : memory_groups(root)) {
-    const std::string own = group.path() + "/memory.pressure";
-    if (group.version_2 && !read_kernel_file(own).empty()) path_ = own;
-  }
+  for (const MemoryGroup& group : memory_groups(root))
+    if (group.version_2) path_ = nearest_file(group, "/memory.pressure").value_or(path_);
 }
 
 double MemoryPressure::percent() const {

@@ -21,13 +21,16 @@ constexpr std::uint64_t kTileBytes = 512 * 1024;
 constexpr std::uint64_t kMaxTileColumns = 2048;
 // With few queries, base rows pass once: a tile is as large as a window is cheap to map.
 constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
-// Beyond this many rows a stripe gains nothing: packing a base row is already lost among its scores.
+// Beyond this many rows a stripe gains little: packing a base row is lost among its scores, and the panels leave the
+// second-level cache.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
 constexpr std::uint64_t kScreenedStripeRows = 8192;
 // When the state does not fit, each stripe reads the rest of the base again: larger stripes read less. Where pairs are
 // cheap they do not pay: more pairs meet rows that have no bound yet.
 constexpr std::uint64_t kLargestStripeRows = 16384;
 constexpr std::uint64_t kSmallestStripeRows = 64;
+// Of fewer, making base rows ready weighs as much as scoring them.
+constexpr std::uint64_t kLeastGoodStripeRows = 512;
 // So many stripes, where there are rows enough, keep resumption fine-grained and the last tiles small.
 constexpr std::uint64_t kWantedStripes = 12;
 
@@ -77,7 +80,7 @@ bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || sh
 
 std::uint64_t stripe_rows_up_to(const Shapes& shapes, std::uint64_t most) {
   const std::uint64_t rows = std::max<std::uint64_t>(1, shapes.query_end() - shapes.query_begin());
-  const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), std::uint64_t{512}, most);
+  const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), kLeastGoodStripeRows, most);
   return round_up(std::min(wanted, rows), shapes.query_width);
 }
 
@@ -112,7 +115,7 @@ bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& p
   plan.tile_columns = preferred_columns(shapes);
   for (const std::uint64_t spill : kSpillBytes) {
     plan.spill_bytes = spill;
-    if (fit_stripe(shapes, budget, stripe, plan) && plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512))
+    if (fit_stripe(shapes, budget, stripe, plan) && plan.stripe_rows >= std::min(stripe, kLeastGoodStripeRows))
       return true;
   }
   for (;; plan.tile_columns -= shapes.base_width) {
@@ -130,58 +133,64 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   constexpr double kSecondsPerSelectedKey = 4e-9;
   constexpr double kSecondsPerSpilledEntry = 100e-9;
   constexpr double kSpillMergedOnce = 6 << 20;  // with buffers of this size, an entry is merged once on average
-  const Work work = remaining_work(shapes, plan);
-  const double panel_bytes = static_cast<double>(shapes.product_dims() * sizeof(float)) *
-                             static_cast<double>(work.pairs_scored) / static_cast<double>(plan.tile_columns);
-  const double arrivals = static_cast<double>(shapes.query_rows) * arrivals_of_row(shapes, plan.kept);
+  const auto stripes = static_cast<double>(divide_up(shapes.query_end() - shapes.query_begin(), plan.stripe_rows));
+  const auto base_rows = static_cast<double>(shapes.base_end() - shapes.base_begin());
+  // A self-join's stripe meets the rows from its own on.
+  const double loaded_rows = base_rows * (shapes.self_join ? (stripes + 1.0) / 2.0 : stripes);
+  const double panel_rows =
+      loaded_rows * static_cast<double>(plan.stripe_rows) / static_cast<double>(plan.tile_columns);
+  const double arrivals = static_cast<double>(shapes.found_rows()) * arrivals_of_row(shapes, plan.kept);
   const double keys_selected = arrivals * static_cast<double>(plan.reservoir_capacity) /
                                static_cast<double>(plan.reservoir_capacity - plan.kept);
-  const auto spilled_entries = static_cast<double>(work.bytes_spilled / kSpillEntryBytes);
   const double merges = plan.spill_bytes == 0 ? 0.0 : kSpillMergedOnce / static_cast<double>(plan.spill_bytes);
-  return kSecondsPerLoadedByte * static_cast<double>(work.bytes_read) + kSecondsPerPanelByte * panel_bytes +
-         kSecondsPerSelectedKey * keys_selected + kSecondsPerSpilledEntry * spilled_entries * (1.0 + merges);
+  const double entries_spilled = plan.spill_bytes == 0 ? 0.0 : arrivals * (1.0 + merges);
+  return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
+         kSecondsPerPanelByte * panel_rows * static_cast<double>(shapes.product_dims() * sizeof(float)) +
+         kSecondsPerSelectedKey * keys_selected + kSecondsPerSpilledEntry * entries_spilled;
 }
 
-// The plan that fits with the least overhead; with as much to spill from as leaves the stripes large.
+// The plan with the whole state in memory and stripes of the preferred size, or else, of those that fit, the one with
+// the least overhead.
 bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   plan.kept = kept_neighbours(shapes);
   if (shapes.all_pairs) return find_all_pairs_plan(shapes, budget, plan);
-  const std::uint64_t columns = preferred_columns(shapes);
   const std::uint64_t stripe = preferred_stripe_rows(shapes);
   const std::uint64_t largest =
       stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kScreenedStripeRows : kLargestStripeRows);
-  std::optional<double> least;
+  // A search has nothing to gain by holding less: it would only meet the base in fewer, larger turns.
+  const std::uint64_t good_enough = shapes.self_join ? stripe : std::min(stripe, kLeastGoodStripeRows);
+  std::optional<double> least_seconds;
   const auto consider = [&](TilePlan candidate, std::uint64_t most_rows) {
     if (!fit_stripe(shapes, budget, most_rows, candidate)) return;
     const double seconds = overhead_seconds(shapes, candidate);
-    if (least && seconds >= *least) return;
-    least = seconds;
+    if (least_seconds && seconds >= *least_seconds) return;
+    least_seconds = seconds;
     plan = candidate;
   };
 
   TilePlan candidate = plan;
-  candidate.tile_columns = columns;
+  candidate.tile_columns = preferred_columns(shapes);
   for (const std::uint64_t capacity : {preferred_capacity(plan.kept), least_capacity(plan.kept)}) {
     candidate.reservoir_capacity = capacity;
     candidate.resident = true;
     candidate.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
     candidate.spill_bytes = 0;
     consider(candidate, stripe);
-    // A search has nothing to gain by holding less: it would only meet the base in fewer, larger turns.
-    if (least && !shapes.self_join && plan.stripe_rows >= std::min<std::uint64_t>(stripe, 512)) return true;
+    if (least_seconds && plan.resident && plan.stripe_rows >= good_enough) return true;
     candidate.resident = false;
     candidate.tiles_in_flight = shapes.threads + 1;
     for (const std::uint64_t spill : kSpillBytes) {
       candidate.spill_bytes = shapes.self_join ? spill : 0;
       consider(candidate, largest);
+      if (!shapes.self_join) break;
     }
   }
-  while (candidate.tile_columns > shapes.base_width) {
+  while (!least_seconds && candidate.tile_columns > shapes.base_width) {
     candidate.tile_columns =
         std::max<std::uint64_t>(shapes.base_width, candidate.tile_columns / 2 / shapes.base_width * shapes.base_width);
     consider(candidate, largest);
   }
-  return least.has_value();
+  return least_seconds.has_value();
 }
 
 }  // namespace
