@@ -1,9 +1,9 @@
 #include "engine/join/field_scorer.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "engine/base/checked.h"
+#include "engine/base/clock.h"
 #include "engine/base/wide_clones.h"
 #include "engine/join/stripe.h"
 #include "engine/plan/field_memory.h"
@@ -12,7 +12,6 @@
 namespace simtile::join {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using kernels::ColumnPostings;
 using kernels::kDenseColumn;
 
@@ -23,8 +22,6 @@ SIMTILE_WIDE_CLONES
 void divide_all(float* sums, std::uint32_t count, float denominator) {
   for (std::uint32_t b = 0; b < count; ++b) sums[b] /= denominator;
 }
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 

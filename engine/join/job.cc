@@ -1,17 +1,18 @@
 // The main job from end to end: open, plan, resume, run, publish.
 //
-//   prepare()   opens the matrices and plans
-//   Run         owns the running job: state, pipeline, checkpoints
+//   PreparedJob   opens the matrices and plans
+//   Run           owns the running job: state, pipeline; says in the report how it went
+//   Checkpointer  puts by what is known, for a rerun to go on from
 //   AnswerWriter  appends rows to the neighbours file as they become final; a shard has none, and puts all by instead
 #include "simtile/job.h"
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <thread>
 
-#include "engine/base/arena.h"
+#include "engine/base/clock.h"
 #include "engine/join/answer_writer.h"
+#include "engine/join/checkpointer.h"
 #include "engine/join/job_fields.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
@@ -28,15 +29,6 @@
 namespace simtile {
 namespace join {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// A checkpoint may take this share of the time between two of them.
-constexpr double kCheckpointShare = 0.04;
-
-constexpr std::uint64_t kRowsSortedByOneTask = 256;
 
 // A screened job's are those of its stages.
 double flops_done(const plan::Shapes& shapes, const PipelineStatistics& statistics) {
@@ -61,11 +53,6 @@ class Run {
   void compute();
   template <typename Write>
   void writing(Write write);
-  void sort_held_rows();
-  void write_finished_rows();
-  void sync_finished(const Checkpoint& checkpoint);
-  void checkpoint();
-  void finish_shard();
   void write_pairs();
   void put_by_quietly();
   void report_progress();
@@ -83,17 +70,13 @@ class Run {
   WorkFolder folder_;
   double seconds_screen_ = 0.0;
   std::optional<TopKState> state_;
+  std::optional<Checkpointer> checkpointer_;
   std::optional<AnswerWriter> answer_;  // unless this is a shard
   std::optional<Checkpoint> earlier_;   // what an earlier process left
   bool writing_failed_ = false;
-  Checkpoint done_;                 // what is on disk; rows_done of it are final
-  std::uint64_t rows_resumed_ = 0;  // of those, by an earlier process
-  std::size_t finished_synced_ = 0;
+  std::uint64_t rows_resumed_ = 0;  // final by an earlier process
   std::unique_ptr<Pipeline> pipeline_;
   std::optional<SeriesRecorder> series_;
-  Clock::time_point last_checkpoint_ = Clock::now();
-  double checkpoint_cost_seconds_ = 0.0;
-  std::uint64_t bytes_written_ = 0;
 };
 
 std::string folder_path(const JobOptions& options, const std::string& output_path) {
@@ -112,7 +95,7 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
       output_path_(output_path),
       budget_(prepared.budget_bytes),
       folder_(folder_path(options, output_path), run_scope(prepared, options)) {
-  done_.rows_done = rows_resumed_ = prepared.shapes.query_begin();
+  rows_resumed_ = prepared.shapes.query_begin();
   if (!options.fresh) earlier_ = folder_.load();
 }
 
@@ -126,6 +109,7 @@ void Run::prepare() {
   state_.emplace(budget_, prepared_.shapes, prepared_.plan,
                  topk::bound_of_min_score(topk::larger_is_better(options_.metric), options_.min_score),
                  *prepared_.kernel, folder_);
+  checkpointer_.emplace(folder_, prepared_.shapes, *state_, options_.checkpoint_seconds);
   if (!options_.shard) answer_.emplace(output_path_, prepared_, options_);
 }
 
@@ -135,16 +119,17 @@ void Run::restore() {
     folder_.clear();
     return;
   }
-  done_ = std::move(*earlier_);
-  rows_resumed_ = done_.rows_done;
-  if (answer_ && state_->pair_store() == nullptr) answer_->append_finished(folder_, done_, options_.stop);
-  state_->restore(done_.candidates, done_.rows_done);
+  checkpointer_->take_up(std::move(*earlier_));
+  const Checkpoint& done = checkpointer_->done();
+  rows_resumed_ = done.rows_done;
+  if (answer_ && state_->pair_store() == nullptr) answer_->append_finished(folder_, done, options_.stop);
+  state_->restore(done.candidates, done.rows_done);
 }
 
 void Run::compute() {
   if (prepared_.shapes.screen.in_use()) {
     const auto seeding_start = Clock::now();
-    seed_bounds(prepared_, options_.metric, budget_, *state_, done_.rows_done, options_.stop);
+    seed_bounds(prepared_, options_.metric, budget_, *state_, rows_resumed_, options_.stop);
     seconds_screen_ += seconds_since(seeding_start);
   }
   series_.emplace(prepared_.shapes, prepared_.plan);
@@ -166,28 +151,22 @@ void Run::compute() {
                     [this](std::uint64_t end) {
                       if (answer_) writing([&] { answer_->append_rows(*state_, end); });
                     }};
-  pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, *state_, done_.rows_done);
-  const auto checkpoint_due = [this] {
-    if (options_.checkpoint_seconds <= 0.0) return true;
-    const double wait = std::max(options_.checkpoint_seconds, checkpoint_cost_seconds_ / kCheckpointShare);
-    return seconds_since(last_checkpoint_) >= wait;
-  };
+  pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, *state_, rows_resumed_);
   while (!pipeline_->at_end()) {
-    pipeline_->run_segment(checkpoint_due);
+    pipeline_->run_segment([this] { return checkpointer_->is_due(); });
     if (pipeline_->stopped()) {
-      writing([&] { checkpoint(); });
+      writing([&] { checkpointer_->put_by_all(pipeline_->rows_done()); });
       throw Error(ErrorCode::kInterrupted,
-                  "interrupted after " + std::to_string(done_.rows_done - prepared_.shapes.query_begin()) + " of " +
-                      std::to_string(prepared_.shapes.query_end() - prepared_.shapes.query_begin()) +
+                  "interrupted after " + std::to_string(pipeline_->rows_done() - prepared_.shapes.query_begin()) +
+                      " of " + std::to_string(prepared_.shapes.query_end() - prepared_.shapes.query_begin()) +
                       " rows were put by; run the same command again to go on from there");
     }
     writing([&] {
       if (!state_->is_resident()) {
-        sort_held_rows();
-        write_finished_rows();
+        checkpointer_->put_by_final_rows(pipeline_->rows_done());
         if (answer_) answer_->append_rows(*state_, pipeline_->rows_done());
       }
-      if (!pipeline_->at_end() && checkpoint_due()) checkpoint();
+      if (!pipeline_->at_end() && checkpointer_->is_due()) checkpointer_->put_by_all(pipeline_->rows_done());
     });
   }
 }
@@ -203,84 +182,12 @@ void Run::writing(Write write) {
   }
 }
 
-// Puts the rows that became final since the last call into a finished run.
-void Run::write_finished_rows() {
-  const std::uint64_t end = pipeline_->rows_done();
-  if (end == done_.rows_done) return;
-  RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
-  for (std::uint64_t row = done_.rows_done; row < end; ++row)
-    for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
-  done_.finished.push_back(writer.finish(false));
-  done_.rows_done = end;
-  bytes_written_ += writer.bytes();
-}
-
-void Run::sort_held_rows() {
-  const std::uint64_t begin = std::max(done_.rows_done, state_->held_begin());
-  if (begin >= state_->held_end()) return;
-  parallel_for_each(prepared_.shapes.threads, begin, state_->held_end(), kRowsSortedByOneTask,
-                    [&](std::uint64_t row) { state_->sorted(row); });
-}
-
-void Run::sync_finished(const Checkpoint& checkpoint) {
-  for (; finished_synced_ < checkpoint.finished.size(); ++finished_synced_)
-    os::File::open_for_reading(run_path(folder_.path(), checkpoint.finished[finished_synced_].serial)).sync();
-}
-
-// Puts by all that is known of rows that are not final. When a job is stopped in the middle of a stripe, that includes
-// pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job goes on.
-void Run::checkpoint() {
-  const auto start = Clock::now();
-  if (PairStore* pairs = state_->pair_store()) {
-    done_.rows_done = pipeline_->rows_done();
-    done_.candidates = pairs->flush_durably();
-  } else {
-    sort_held_rows();
-    write_finished_rows();
-  }
-  if (prepared_.shapes.self_join && !prepared_.shapes.all_pairs) {
-    RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
-    for (std::uint64_t row = std::max(done_.rows_done, state_->held_begin()); row < state_->held_end(); ++row)
-      for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
-    done_.candidates = {writer.finish(true)};
-    bytes_written_ += writer.bytes();
-  }
-  if (Spill* spill = state_->spill_store()) {
-    spill->flush_durably();
-    done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
-  }
-  sync_finished(done_);
-  folder_.publish(done_);
-  last_checkpoint_ = Clock::now();
-  checkpoint_cost_seconds_ = seconds_since(start);
-}
-
 // All pairs are sorted only when the last is found: what is known is put by first.
 void Run::write_pairs() {
   PairStore* pairs = state_->pair_store();
   if (pairs == nullptr) return;
-  checkpoint();
+  checkpointer_->put_by_all(pipeline_->rows_done());
   answer_->append_pairs(*pairs, prepared_.shapes.query_rows, options_.stop);
-}
-
-// Behind the rows that are final, as far as this shard goes, come the rows that only other shards go on with.
-void Run::finish_shard() {
-  sort_held_rows();
-  write_finished_rows();
-  Checkpoint all = done_;
-  all.candidates.clear();
-  if (Spill* spill = state_->spill_store()) {
-    all.finished.push_back(spill->finish());
-  } else if (prepared_.shapes.self_join) {
-    RunWriter writer(folder_.path(), folder_.next_serial(), folder_.scope().job_identity);
-    for (std::uint64_t row = done_.rows_done; row < state_->held_end(); ++row)
-      for (const topk::Key key : state_->sorted(row)) writer.append(RunEntry::of(row, key));
-    all.finished.push_back(writer.finish(true));
-    bytes_written_ += writer.bytes();
-  }
-  all.rows_done = prepared_.shapes.found_end();
-  sync_finished(all);
-  folder_.publish(all);
 }
 
 // A full disk must not cost the work: what is done is put by, in the space that the unfinished answer gives back. Not
@@ -288,7 +195,7 @@ void Run::finish_shard() {
 void Run::put_by_quietly() {
   if (!writing_failed_ || pipeline_->scoring_failed()) return;
   try {
-    checkpoint();
+    checkpointer_->put_by_all(pipeline_->rows_done());
   } catch (const Error&) {
     // The first failure is the one to report.
   }
@@ -343,7 +250,7 @@ JobReport Run::finish() {
       writing([&] { write_pairs(); });
       writing([&] { report.output_xxh3 = answer_->finish(); });
     } else {
-      writing([&] { finish_shard(); });
+      writing([&] { checkpointer_->finish_shard(pipeline_->rows_done()); });
     }
   } catch (const Error&) {
     answer_.reset();
@@ -373,7 +280,8 @@ JobReport Run::finish() {
   report.stripes_while_short = statistics.stripes_while_short;
   report.bytes_from_storage = bytes_from_storage() - from_storage_before_;
   if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
-  report.bytes_spilled += bytes_written_ + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
+  report.bytes_spilled +=
+      checkpointer_->bytes_written() + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
   sampler_.sample_now();
   report.series = series_->finish(sample_of_now());
   report.peak_rss_bytes = read_process_memory().peak_rss_bytes;

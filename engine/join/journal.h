@@ -37,7 +37,8 @@ class WorkFolder {
 
   const std::string& path() const noexcept { return path_; }
   const RunScope& scope() const noexcept { return scope_; }
-  std::uint64_t next_serial() noexcept { return ++last_serial_; }
+  // A new run, which stays once a checkpoint names it.
+  RunWriter begin_run() { return {path_, ++last_serial_, scope_.job_identity}; }
 
   // The last checkpoint of this very job, if there is one.
   std::optional<Checkpoint> load();

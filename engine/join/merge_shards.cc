@@ -245,7 +245,7 @@ void Merge::merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder
   const auto end = chains.begin() + static_cast<std::ptrdiff_t>(count);
   const std::vector<Chain> merged(chains.begin(), end);
   std::vector<ChainReader> readers(merged.begin(), merged.end());
-  RunWriter writer(folder.path(), folder.next_serial(), folder.scope().job_identity);
+  RunWriter writer = folder.begin_run();
   std::uint64_t row = UINT64_MAX, in_row = 0;
   merge_sorted(readers, [&](const RunEntry& entry) {
     if (entry.row != row) {

@@ -29,7 +29,7 @@ void PairStore::adopt(std::vector<RunInfo> runs) {
 void PairStore::write_buffer() {
   if (used_ == 0) return;
   std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
-  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
+  RunWriter writer = folder_->begin_run();
   for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
   runs_.push_back({writer.finish(false), 0});
   bytes_written_ += writer.bytes();
@@ -45,7 +45,7 @@ void PairStore::merge_last(std::size_t count, const std::function<void()>& throw
   std::vector<RunInfo> merged;
   for (std::size_t i = kept; i < runs_.size(); ++i) merged.push_back(runs_[i].info);
   const std::uint32_t level = runs_[kept].level;
-  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
+  RunWriter writer = folder_->begin_run();
   std::uint64_t row = UINT64_MAX;
   merge_runs(folder_->path(), merged, folder_->scope(), 0, [&](const RunEntry& entry) {
     if (entry.row != row && throw_if_stopped) throw_if_stopped();

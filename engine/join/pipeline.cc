@@ -6,14 +6,11 @@
 #include <algorithm>
 
 #include "engine/base/arena.h"
+#include "engine/base/clock.h"
 #include "engine/plan/memory_model.h"
 
 namespace simtile::join {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Of the budget, this share is on its way from the disk: in the page cache, not in this process.
 constexpr std::uint64_t kReadAheadShare = 8;

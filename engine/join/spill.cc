@@ -35,7 +35,7 @@ void Spill::write_buffer(bool durable) {
   if (used_ == 0) return;
   std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
   {
-    RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
+    RunWriter writer = folder_->begin_run();
     for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
     runs_.push_back(writer.finish(durable));
     bytes_written_ += writer.bytes();
@@ -45,7 +45,7 @@ void Spill::write_buffer(bool durable) {
 }
 
 void Spill::compact(std::uint64_t partners_below) {
-  RunWriter writer(folder_->path(), folder_->next_serial(), folder_->scope().job_identity);
+  RunWriter writer = folder_->begin_run();
   std::uint64_t row = UINT64_MAX;
   std::uint64_t in_row = 0;
   merge_runs(folder_->path(), runs_, folder_->scope(), rows_passed_, [&](const RunEntry& entry) {

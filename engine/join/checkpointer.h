@@ -1,0 +1,56 @@
+// What a running job puts by in its work folder, so that one that is killed goes on from there: rows that are final,
+// and the candidates of later rows, in runs that the journal names.
+//
+// Threads: one at a time, while no tile is in flight. Errors: Error(kIo).
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "engine/base/clock.h"
+#include "engine/join/journal.h"
+#include "engine/join/topk_state.h"
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::join {
+
+class Checkpointer {
+ public:
+  // `least_seconds`: JobOptions::checkpoint_seconds. The references must outlive it.
+  Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, TopKState& state, double least_seconds);
+
+  // Goes on from what an earlier process put by.
+  void take_up(Checkpoint earlier) { done_ = std::move(earlier); }
+  // What is on disk; rows_done of it are final.
+  const Checkpoint& done() const noexcept { return done_; }
+
+  // Whether it is time for another, by the clock and by what the last one cost.
+  bool is_due() const noexcept;
+  // Puts the rows that became final since the last call into a finished run.
+  void put_by_final_rows(std::uint64_t rows_done);
+  // And all that is known of later rows, and publishes it. When a job is stopped in the middle of a stripe, that
+  // includes pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job
+  // goes on.
+  void put_by_all(std::uint64_t rows_done);
+  // Behind the rows that are final, as far as this shard goes, come the rows that only other shards go on with.
+  void finish_shard(std::uint64_t rows_done);
+
+  std::uint64_t bytes_written() const noexcept { return bytes_written_; }
+
+ private:
+  void sort_held_rows();
+  RunInfo write_rows(std::uint64_t begin, std::uint64_t end, bool durable);
+  void publish(const Checkpoint& checkpoint);
+
+  WorkFolder& folder_;
+  const plan::Shapes& shapes_;
+  TopKState& state_;
+  double least_seconds_;
+  Checkpoint done_;
+  std::size_t finished_synced_ = 0;
+  Clock::time_point last_ = Clock::now();
+  double last_cost_seconds_ = 0.0;
+  std::uint64_t bytes_written_ = 0;
+};
+
+}  // namespace simtile::join
