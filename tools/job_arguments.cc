@@ -132,8 +132,8 @@ void add_answer_options(CLI::App& app, JobArguments* arguments) {
              [&options](const std::string& text) { options.min_score = parse_score(text); });
   app.add_option(
          "--work-dir", options.work_dir,
-         "Folder for what is spilled and for the journal: new, empty or an earlier run's (default: the output's name "
-         "and .work)")
+         "Folder for what is spilled and for the journal, removed when the job is done if nothing else is in it "
+         "(default: the output's name and .work)")
       ->type_name("DIR");
   add_progress(app, &arguments->progress);
 }
