@@ -157,7 +157,7 @@ TEST_P(Allocation, NoneForEachTileOfAScreenedJoin) {
   write_matrix(folder_ / "narrow.emb", random_matrix(24000, 64, 3));
   options_.screen = ScreenUse::kOn;
   options_.top_k = 10;
-  expect_none_for_each_tile(run({folder_ / "narrow.emb", ""}, false, 60));
+  expect_none_for_each_tile(run({folder_ / "narrow.emb", ""}, false, 40));
 }
 
 TEST_P(Allocation, NoneForEachTileOfASearch) { expect_none_for_each_tile(run({base_, queries_}, false)); }

@@ -183,11 +183,15 @@ bool TileScorer::product_may_overflow(const Stripe& stripe, std::uint64_t column
 // about as much as ten: beyond that share, the definition's kernel is the faster way. Where the margin itself lets many
 // through (rows far from the origin and near to each other), it is not tried again soon.
 void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept {
-  const double largest_share = rounded_ ? 0.08 : 0.02;
-  constexpr std::uint32_t kTilesBeforeAnotherTry = 64;
+  const double largest_share = rounded_ ? 0.09 : 0.02;
+  constexpr std::uint32_t kMostTilesBeforeAnotherTry = 64;
   const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
   const bool few = static_cast<double>(survivors_of_tile_) < largest_share * pairs;
-  if ((by_product_ || looks_first_) && !few) tiles_to_score_directly_ = kTilesBeforeAnotherTry;
+  if (by_product_ || looks_first_) {
+    // A stripe's first tiles may fail where its later ones would not: each failure after another waits twice as long.
+    tiles_before_another_try_ = few ? 1 : std::min(2 * tiles_before_another_try_, kMostTilesBeforeAnotherTry);
+    if (!few) tiles_to_score_directly_ = tiles_before_another_try_;
+  }
   if (tiles_to_score_directly_ > 0) --tiles_to_score_directly_;
   // With thresholds still open, a tile says nothing about the next.
   const bool decide_first = few && tiles_to_score_directly_ == 0 && margin_.is_usable();

@@ -128,6 +128,7 @@ class TileScorer {
   bool tile_tells_ = true;                  // whether it pays for the next one
   std::uint64_t scored_by_definition_ = 0;  // pairs, all or those that were looked at first
   std::uint32_t tiles_to_score_directly_ = 0;
+  std::uint32_t tiles_before_another_try_ = 1;
   std::uint64_t survivors_of_tile_ = 0;
   std::optional<ScreenCascade> cascade_;
   std::optional<FieldScorer> fields_;

@@ -25,6 +25,10 @@ constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // second-level cache.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
 constexpr std::uint64_t kScreenedStripeRows = 8192;
+// Where pairs are cheap, rather few stripes than base rows that are made ready too often. A job of fewer base rows is
+// soon over either way.
+constexpr std::uint64_t kFewestCheapStripeRows = 4096;
+constexpr std::uint64_t kManyBaseRows = 16384;
 // When the state does not fit, each stripe reads the rest of the base again: larger stripes read less. Where pairs are
 // cheap they do not pay: more pairs meet rows that have no bound yet.
 constexpr std::uint64_t kLargestStripeRows = 16384;
@@ -58,16 +62,21 @@ double arrivals_of_row(const Shapes& shapes, std::uint64_t kept) {
   return static_cast<double>(kept) * (1.0 + std::log(std::max(1.0, others / static_cast<double>(kept))));
 }
 
+// Of a base row, what every query row meets. Of a screened tile, and of one with a first look, that is the bounds'
+// coordinates: few of the rows themselves are looked at.
+std::uint64_t near_row_bytes(const Shapes& shapes) {
+  if (shapes.sparse) return shapes.base.bytes_on_average;
+  if (shapes.screen.in_use()) return (shapes.screen.first_dims + shapes.screen.next_dims) * sizeof(float);
+  if (shapes.rounded_floats != 0) return shapes.rounded_floats * sizeof(float);
+  return shapes.dims * sizeof(float);
+}
+
 std::uint64_t preferred_columns(const Shapes& shapes) {
   if (shapes.by_fields()) return field_tile_columns(shapes);
   if (shapes.few_queries)
     return std::min(shapes.base_rows, std::clamp<std::uint64_t>(kFewQueriesWindowBytes / shapes.base.bytes_on_average,
                                                                 shapes.base_width, 16 * kMaxTileColumns));
-  // Of a screened tile the coordinates should stay near; few of the rows themselves are looked at.
-  const std::uint64_t near_dims =
-      shapes.screen.in_use() ? shapes.screen.first_dims + shapes.screen.next_dims : shapes.dims;
-  const std::uint64_t row_bytes = shapes.sparse ? shapes.base.bytes_on_average : near_dims * sizeof(float);
-  const std::uint64_t fitting = kTileBytes / std::max<std::uint64_t>(1, row_bytes);
+  const std::uint64_t fitting = kTileBytes / std::max<std::uint64_t>(1, near_row_bytes(shapes));
   const std::uint64_t all = round_up(shapes.base_rows, shapes.base_width);
   const std::uint64_t columns = fitting / shapes.base_width * shapes.base_width;
   // Two panels at least, so that a query panel is used twice for each time it is loaded.
@@ -80,7 +89,9 @@ bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || sh
 
 std::uint64_t stripe_rows_up_to(const Shapes& shapes, std::uint64_t most) {
   const std::uint64_t rows = std::max<std::uint64_t>(1, shapes.query_end() - shapes.query_begin());
-  const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), kLeastGoodStripeRows, most);
+  const bool prefers_few = has_cheap_pairs(shapes) && shapes.base_rows >= kManyBaseRows;
+  const std::uint64_t least = prefers_few ? kFewestCheapStripeRows : kLeastGoodStripeRows;
+  const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), least, most);
   return round_up(std::min(wanted, rows), shapes.query_width);
 }
 
