@@ -12,6 +12,7 @@
 #include "engine/kernels/tile_kernel.h"
 #include "engine/screen/basis.h"
 #include "engine/screen/orthonormalize.h"
+#include "engine/screen/prediction.h"
 #include "engine/screen/projection.h"
 #include "engine/screen/screen_margin.h"
 #include "simtile/error.h"
@@ -248,6 +249,50 @@ TEST(Screen, AutoLeavesNoiseAlone) {
   EXPECT_FALSE(run_job({folder / "noise.emb", ""}, folder / "a.knn", options).screened);
   write_matrix(folder / "structure.emb", make_matrix(Kind::kLowRank, 12000, 300, 10));
   EXPECT_TRUE(run_job({folder / "structure.emb", ""}, folder / "a.knn", options).screened);
+}
+
+// What is foretold before any directions are known must hold of the ones that are found then.
+TEST(ScreenPrediction, NoDirectionsAreBetterThanTheProductsAllow) {
+  const TempFolder folder;
+  for (const Kind kind : {Kind::kGaussian, Kind::kLowRank, Kind::kOneDirection, Kind::kClusters}) {
+    const std::uint64_t columns = 120;
+    write_matrix(folder / "a.emb", make_matrix(kind, 2000, columns, 30));
+    PageBudget budget(std::uint64_t{1} << 28);
+    const storage::MatrixFile matrix = storage::MatrixFile::open(folder / "a.emb");
+    DenseRows rows(matrix, std::make_shared<const std::vector<std::uint64_t>>(matrix.container().load_checksums()),
+                   budget, false);
+    const kernels::TileKernel& kernel = kernels::select_kernel(Isa::kAuto);
+    const screen::Workers workers{2, nullptr};
+    const screen::Sample sample(budget, kernel, rows, matrix.rows(), columns, matrix.rows());
+    const screen::PredictedJob job{
+        .top_k = 5, .query_rows = 2000, .base_rows = 2000, .self_join = true, .workers = workers};
+    const screen::SampledQueries queries(budget, kernel, sample, columns, job);
+    for (const std::uint64_t directions : {16, 64}) {
+      const screen::Basis basis = screen::make_basis(budget, kernel, sample, columns, directions, workers);
+      std::vector<float> unit(columns);
+      double left_out = 0.0;
+      for (std::uint64_t r = 0; r < matrix.rows(); ++r) {
+        sample.by_row.get_row(r, unit.data());
+        left_out += std::inner_product(unit.begin(), unit.end(), unit.begin(), 0.0);
+        for (std::uint64_t d = 0; d < directions; ++d) {
+          const float* direction = basis.directions.as<float>() + d * columns;
+          const double along = std::inner_product(unit.begin(), unit.end(), direction, 0.0);
+          left_out -= along * along;
+        }
+      }
+      // The queries are a few of the rows: their mean is not quite that of all.
+      EXPECT_GE(left_out / static_cast<double>(matrix.rows()) + 0.02, queries.least_residual(directions))
+          << static_cast<int>(kind) << ", " << directions << " directions";
+    }
+    // Where much is left out, that is known beforehand.
+    if (kind == Kind::kGaussian) {
+      EXPECT_GT(queries.least_residual(16), 0.5);
+    }
+    const kernels::ScreenKernel& screen_kernel = kernels::select_screen_kernel(Isa::kAuto);
+    const double least = screen::least_cost(screen_kernel, queries, columns, 112, job);
+    const screen::Basis basis = screen::make_basis(budget, kernel, sample, columns, 112, workers);
+    EXPECT_LE(least, screen::predict(budget, kernel, screen_kernel, sample, queries, basis, job).cost * 1.05);
+  }
 }
 
 ScreenInfo make_screen_file(const std::string& matrix_path) {

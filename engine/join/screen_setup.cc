@@ -48,17 +48,27 @@ bool ScreenSetup::find_basis_and_predict() {
   const screen::Workers workers{shapes.threads, options_.stop};
   const std::uint64_t sampled = screen::sample_rows(shapes.base_rows, shapes.dims, budget_.remaining_bytes());
   if (sampled < screen::kFewestRows) return false;
+  const std::uint64_t prefix_dims = screen::preferred_prefix_dims(shapes.dims, sampled);
   const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled);
   open_stored();
+  const screen::PredictedJob predicted{.metric = options_.metric,
+                                       .top_k = shapes.top_k,
+                                       .query_rows = shapes.query_rows,
+                                       .base_rows = shapes.base_rows,
+                                       .self_join = shapes.self_join,
+                                       .looks_first = shapes.rounded_floats != 0,
+                                       .base_is_screened = stored_ != nullptr,
+                                       .workers = workers};
+  const screen::SampledQueries queries(budget_, *job_.kernel, sample, shapes.dims, predicted);
+  const bool must = options_.screen == ScreenUse::kOn;
+  if (!must && screen::least_cost(*job_.screen_kernel, queries, shapes.dims, prefix_dims, predicted) > kWorthwhileCost)
+    return false;
   basis_ = stored_ ? stored_->load_basis(budget_)
-                   : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims,
-                                        screen::preferred_prefix_dims(shapes.dims, sampled), workers);
+                   : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims, prefix_dims, workers);
   if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
-  prediction_ = screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, *basis_,
-                                {options_.metric, shapes.top_k, shapes.query_rows, shapes.base_rows, shapes.self_join,
-                                 shapes.rounded_floats != 0, workers});
+  prediction_ = screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, queries, *basis_, predicted);
   use_screen_shape();
-  return options_.screen == ScreenUse::kOn || prediction_.cost <= kWorthwhileCost;
+  return must || prediction_.cost <= kWorthwhileCost;
 }
 
 void ScreenSetup::use_screen_shape() {

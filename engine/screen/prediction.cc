@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <limits>
 
 #include "engine/base/arena.h"
 #include "engine/base/wide_clones.h"
@@ -14,22 +14,20 @@ namespace {
 
 using storage::kScreenStep;
 
-constexpr std::uint64_t kQueries = 96;
-// A pair that is left for either row is left; the two rows' pairs overlap.
-constexpr double kSidesOfASelfJoin = 1.7;
-
 // Nanoseconds on one core, measured on an AVX-512 machine; only their ratios matter.
 constexpr double kNsPerDimInTile = 0.015;
 constexpr double kNsPerPairInTile = 0.05;
 constexpr double kNsPerPairLeft = 6.0;  // to append it and to compare its next bound
-constexpr double kNsPerDimNext = 0.03;
-constexpr double kNsPerPairRows = 25.0;
+constexpr double kNsPerDimNext = 0.085;
+constexpr double kNsPerPairRows = 40.0;
 constexpr double kNsPerDimRows = 0.06;
-constexpr double kNsPerDimDefinition = 0.19;
+constexpr double kNsPerDimDefinition = 0.17;
 // Scored by the definition, of the pairs that are left: these, for each neighbour that is wanted.
 constexpr double kEntering = 3.5;
 constexpr double kRowsSeeded = 600.0;
-constexpr double kNsPerRow = 9000.0;
+constexpr double kNsPerRow = 10000.0;
+// With a first look instead, nothing is seeded: so many rows for each neighbour are scored by the tile kernel first.
+constexpr double kRowsBeforeALook = 20.0;
 
 SIMTILE_WIDE_CLONES
 void add_scaled(float factor, const float* values, std::uint64_t count, float* sums) {
@@ -65,78 +63,36 @@ struct Coordinates {
   BudgetedMemory residuals;
 };
 
-// The score, larger being better, of rows with these squared norms whose unit rows' product is `product`.
-float better(Metric metric, float a_squared, float b_squared, float product) {
-  if (metric == Metric::kCosine) return product;
-  const float scaled = std::sqrt(a_squared) * std::sqrt(b_squared) * product;
-  return metric == Metric::kInnerProduct ? scaled : 2.0f * scaled - a_squared - b_squared;
-}
-
-// What the best `rank` of a sample would be where it stands between its members: ranks below one go on in a straight
-// line over the logarithm of the rank, as the best few lie.
-float at_rank(std::vector<float>& scores, double rank) {
-  constexpr std::size_t kSupport = 8;
-  const auto whole =
-      std::min(static_cast<std::size_t>(std::ceil(std::max(rank, static_cast<double>(kSupport)))), scores.size());
-  std::partial_sort(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(whole), scores.end(),
-                    std::greater<>());
-  if (rank >= 1.0) return scores[std::min(static_cast<std::size_t>(std::ceil(rank)), whole) - 1];
-  const float support = scores[std::min(kSupport, whole) - 1];
-  const double slope = static_cast<double>(scores[0] - support) / std::log(static_cast<double>(kSupport));
-  return static_cast<float>(static_cast<double>(scores[0]) + slope * std::log(1.0 / rank));
-}
-
-// The shares of pairs that each number of steps would leave for their query rows.
+// The shares of pairs that each number of steps would leave.
 struct Shares {
   std::vector<double> loose;  // with bounds that are too high by the looseness of the first look
   std::vector<double> exact;
 };
-Shares shares_left(const kernels::TileKernel& kernel, const Sample& sample, const Basis& basis, const PredictedJob& job,
-                   const Coordinates& coordinates, double looseness, PageBudget& budget) {
+Shares shares_left(const Sample& sample, const SampledQueries& queries, const Coordinates& coordinates,
+                   double looseness, const Workers& workers) {
   const std::uint64_t rows = sample.squared_norms.size();
-  const std::uint64_t queries = std::min(kQueries, rows);
-  const std::uint64_t stride = coordinates.stride;
-  const BudgetedMemory values(budget, queries * basis.columns * sizeof(float));
-  const BudgetedMemory products(budget, queries * stride * sizeof(float));
-  const auto sampled_row = [&](std::uint64_t q) { return q * rows / queries; };
-  for (std::uint64_t q = 0; q < queries; ++q)
-    sample.by_row.get_row(sampled_row(q), values.as<float>() + q * basis.columns);
-  multiply(kernel, job.workers, values.as<float>(), basis.columns, queries, sample.by_row, products.as<float>(),
-           stride);
-  const double rank = static_cast<double>(job.top_k) * static_cast<double>(rows) / static_cast<double>(job.base_rows);
-  std::vector<std::vector<double>> left(queries, std::vector<double>(2 * coordinates.steps));
-  parallel_for_each(job.workers.threads, 0, queries, 1, [&](std::uint64_t q) {
-    const std::uint64_t own = sampled_row(q);
-    const float* product = products.as<float>() + q * stride;
-    const float norm = sample.squared_norms[own];
-    std::vector<float> scores;
-    for (std::uint64_t b = 0; b < rows; ++b)
-      if (b != own) scores.push_back(better(job.metric, norm, sample.squared_norms[b], product[b]));
-    if (scores.empty()) return;
-    const float threshold = at_rank(scores, rank);
-    std::vector<float> bounds(stride, coordinates.slack);
+  const auto loose = static_cast<float>(looseness);
+  std::vector<std::vector<double>> left(queries.count(), std::vector<double>(2 * coordinates.steps));
+  parallel_for_each(workers.threads, 0, queries.count(), 1, [&](std::uint64_t q) {
+    const std::uint64_t own = queries.row(q);
+    std::vector<float> bounds(coordinates.stride, coordinates.slack);
     for (std::uint64_t step = 0; step < coordinates.steps; ++step) {
       for (std::uint64_t d = step * kScreenStep; d < (step + 1) * kScreenStep; ++d) {
-        const float* at = coordinates.by_dim.as<float>() + d * stride;
+        const float* at = coordinates.by_dim.as<float>() + d * coordinates.stride;
         add_scaled(at[own], at, rows, bounds.data());
       }
-      const float* residual = coordinates.residuals.as<float>() + step * stride;
-      const auto share_passing = [&](float more) {
-        std::uint64_t passing = 0;
-        for (std::uint64_t b = 0; b < rows; ++b)
-          passing += b != own && better(job.metric, norm, sample.squared_norms[b],
-                                        bounds[b] + residual[own] * residual[b] + more) >= threshold;
-        return static_cast<double>(passing) / static_cast<double>(rows - 1);
-      };
-      left[q][step] = share_passing(0.0f);
+      const float* residual = coordinates.residuals.as<float>() + step * coordinates.stride;
+      const auto bound_of = [&](std::uint64_t b) { return bounds[b] + residual[own] * residual[b]; };
+      left[q][step] = queries.share_passing(q, bound_of);
       left[q][coordinates.steps + step] =
-          looseness == 0.0 ? left[q][step] : share_passing(static_cast<float>(looseness));
+          loose == 0.0f ? left[q][step]
+                        : queries.share_passing(q, [&](std::uint64_t b) { return bound_of(b) + loose; });
     }
   });
   const auto mean_share = [&](std::size_t i) {
     double sum = 0.0;
     for (const std::vector<double>& of_query : left) sum += of_query[i];
-    return std::min(1.0, sum / static_cast<double>(queries) * (job.self_join ? kSidesOfASelfJoin : 1.0));
+    return queries.of_both_sides(sum / static_cast<double>(queries.count()));
   };
   Shares shares;
   for (std::size_t step = 0; step < coordinates.steps; ++step) {
@@ -146,37 +102,89 @@ Shares shares_left(const kernels::TileKernel& kernel, const Sample& sample, cons
   return shares;
 }
 
+// Nanoseconds on one core, of all rows or of a pair.
+class CostModel {
+ public:
+  CostModel(const kernels::ScreenKernel& kernel, const PredictedJob& job, std::uint64_t columns)
+      : kernel_(&kernel), job_(&job), dims_(static_cast<double>(columns)) {
+    const auto queries = static_cast<double>(job.query_rows);
+    const auto bases = static_cast<double>(job.base_rows);
+    pairs_ = queries * bases * (job.self_join ? 0.5 : 1.0);
+    rows_screened_ = (job.self_join ? 0.0 : queries) + (job.base_is_screened ? 0.0 : bases);
+    entering_ = static_cast<double>(job.top_k) / bases * kEntering * dims_ * kNsPerDimDefinition;
+  }
+
+  // With a screen of so many coordinates at most: making it, and seeding thresholds.
+  double making(std::uint64_t prefix_dims) const noexcept {
+    return rows_screened_ * (dims_ * static_cast<double>(prefix_dims) * kNsPerDimInTile + kNsPerRow) +
+           static_cast<double>(job_->query_rows) * dims_ * kRowsSeeded * kNsPerDimInTile;
+  }
+  double first_bound(std::uint64_t first_dims) const noexcept {
+    return static_cast<double>(first_dims + 2) * kernel_->ns_per_dim + kernel_->ns_per_pair;
+  }
+  double next_bound(std::uint64_t next_dims) const noexcept {
+    return kNsPerPairLeft + static_cast<double>(next_dims) * kNsPerDimNext;
+  }
+  double bound_by_rows() const noexcept { return kNsPerPairRows + dims_ * kNsPerDimRows; }
+
+  // Of the whole job, as a share of what it costs without a screen.
+  double share_of_without(double making, double pair, double share_looked) const noexcept {
+    return (making + pairs_ * (pair + entering_)) / (pairs_ * without(share_looked));
+  }
+
+ private:
+  // A pair of a job without a screen; a first look would leave so many.
+  double without(double share_looked) const noexcept {
+    const double in_tile = dims_ * kNsPerDimInTile + kNsPerPairInTile;
+    if (!job_->looks_first) return in_tile;
+    const auto bases = static_cast<double>(job_->base_rows);
+    const double rows_before = std::min(bases, kRowsBeforeALook * static_cast<double>(job_->top_k));
+    // The n-th score of a row enters its top K with probability K / n.
+    const double arriving = static_cast<double>(job_->top_k) / bases * std::log(bases / rows_before);
+    const double sides = job_->self_join ? 2.0 : 1.0;
+    const double left = std::min(1.0, share_looked + sides * arriving);
+    const double before = job_->self_join ? sides * rows_before / bases * in_tile : 0.0;
+    return before + dims_ * kernel_->ns_per_dim + kernel_->ns_per_pair +
+           left * (kNsPerPairLeft + dims_ * kNsPerDimDefinition);
+  }
+
+  const kernels::ScreenKernel* kernel_;
+  const PredictedJob* job_;
+  double dims_;
+  double pairs_ = 0.0;
+  double rows_screened_ = 0.0;
+  double entering_ = 0.0;
+};
+
 }  // namespace
 
+double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueries& queries, std::uint64_t columns,
+                  std::uint64_t prefix_dims, const PredictedJob& job) {
+  const CostModel model(screen_kernel, job, columns);
+  const double left = queries.share_left(queries.least_residual(prefix_dims));
+  return model.share_of_without(model.making(prefix_dims),
+                                model.first_bound(kScreenStep) + left * model.bound_by_rows(),
+                                queries.share_left(screen_kernel.looseness));
+}
+
 Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
-                   const Sample& sample, const Basis& basis, const PredictedJob& job) {
+                   const Sample& sample, const SampledQueries& queries, const Basis& basis, const PredictedJob& job) {
   const Coordinates coordinates(budget, kernel, sample, basis, job.workers);
+  const Shares shares = shares_left(sample, queries, coordinates, screen_kernel.looseness, job.workers);
+  const CostModel model(screen_kernel, job, basis.columns);
+  const double making = model.making(basis.prefix_dims);
+  const double looked = queries.share_left(screen_kernel.looseness);
   const bool is_loose = screen_kernel.looseness > 0.0;
-  const Shares shares = shares_left(kernel, sample, basis, job, coordinates, screen_kernel.looseness, budget);
-  const auto dims = static_cast<double>(basis.columns);
-  const auto prefix_dims = static_cast<double>(basis.prefix_dims);
-  const double pairs =
-      static_cast<double>(job.query_rows) * static_cast<double>(job.base_rows) * (job.self_join ? 0.5 : 1.0);
-  const double rows = static_cast<double>(job.query_rows) + (job.self_join ? 0.0 : static_cast<double>(job.base_rows));
-  const double making = rows * (dims * (prefix_dims + kRowsSeeded) * kNsPerDimInTile + kNsPerRow);
-  const double entering =
-      static_cast<double>(job.top_k) / static_cast<double>(job.base_rows) * kEntering * dims * kNsPerDimDefinition;
-  const double without =
-      pairs * (job.looks_first ? dims * screen_kernel.ns_per_dim + screen_kernel.ns_per_pair + entering
-                               : dims * kNsPerDimInTile + kNsPerPairInTile);
   Prediction best;
   best.cost = std::numeric_limits<double>::infinity();
   for (std::uint64_t first = 0; first < coordinates.steps; ++first)
     for (std::uint64_t last = first; last < coordinates.steps; ++last) {
       // A loose bound is made anew from the first coordinate on.
-      const auto next_dims =
-          last == first ? 0.0 : static_cast<double>((is_loose ? last + 1 : last - first) * kScreenStep);
+      const std::uint64_t next_dims = last == first ? 0 : (is_loose ? last + 1 : last - first) * kScreenStep;
       const double left = last == first ? shares.loose[first] : shares.exact[last];
-      const double tile =
-          static_cast<double>((first + 1) * kScreenStep + 2) * screen_kernel.ns_per_dim + screen_kernel.ns_per_pair;
-      const double next = shares.loose[first] * (kNsPerPairLeft + next_dims * kNsPerDimNext);
-      const double by_rows = left * (kNsPerPairRows + dims * kNsPerDimRows);
-      const double cost = (making + pairs * (tile + next + by_rows + entering)) / without;
+      const double pair = model.first_bound((first + 1) * kScreenStep) +
+                          shares.loose[first] * model.next_bound(next_dims) + left * model.bound_by_rows();
+      const double cost = model.share_of_without(making, pair, looked);
       if (cost >= best.cost) continue;
       best = {(first + 1) * kScreenStep, (last - first) * kScreenStep, shares.loose[first], left, cost};
     }

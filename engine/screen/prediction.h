@@ -9,19 +9,9 @@
 #include <vector>
 
 #include "engine/screen/basis.h"
-#include "simtile/types.h"
+#include "engine/screen/sampled_queries.h"
 
 namespace simtile::screen {
-
-struct PredictedJob {
-  Metric metric = Metric::kCosine;
-  std::uint64_t top_k = 1;
-  std::uint64_t query_rows = 1;
-  std::uint64_t base_rows = 1;
-  bool self_join = false;
-  bool looks_first = false;  // without a screen, the same kernel takes a first look at all coordinates
-  Workers workers;
-};
 
 struct Prediction {
   std::uint64_t first_dims = 0;  // multiples of kScreenStep; 0: no number of coordinates pays
@@ -31,9 +21,14 @@ struct Prediction {
   double cost = 1.0;              // of the job with the screen, as a share of the job without
 };
 
+// What a screen would cost at the very least, as a share of the job without: with the fewest coordinates in the first
+// bound, and directions as good as the products of the sample's rows allow. Takes no directions, and so is asked first.
+double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueries& queries, std::uint64_t columns,
+                  std::uint64_t prefix_dims, const PredictedJob& job);
+
 // Looks for the cheapest numbers of coordinates; `cost` says what they would save. Memory: sample rows x
 // (columns + 2 x prefix_dims) floats at most.
 Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
-                   const Sample& sample, const Basis& basis, const PredictedJob& job);
+                   const Sample& sample, const SampledQueries& queries, const Basis& basis, const PredictedJob& job);
 
 }  // namespace simtile::screen
