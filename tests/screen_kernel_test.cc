@@ -127,7 +127,7 @@ class ScreenKernelTest : public ::testing::TestWithParam<const ScreenKernel*> {
 
 TEST_P(ScreenKernelTest, BoundsAreNotBelowTheProductsNorFarAbove) {
   unsigned seed = 1;
-  for (const std::uint64_t dims : {1u, 3u, 18u, 29u, 30u, 31u, 50u, 146u, 258u, 400u})
+  for (const std::uint64_t dims : {1u, 3u, 18u, 29u, 30u, 31u, 50u, 146u, 258u, 400u, 510u, 511u, 1000u})
     for (const std::uint64_t base_rows : {1u, 33u, 70u})
       for (const std::uint32_t query_rows : {1u, kernel().query_width - 1, kernel().query_width}) {
         expect_bounds(tests::random_matrix(query_rows, dims, seed), tests::random_matrix(base_rows, dims, seed + 1));

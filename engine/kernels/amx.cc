@@ -47,14 +47,28 @@ struct alignas(64) TileConfig {
 static_assert(sizeof(TileConfig) == 64);
 constexpr TileConfig kTileConfig;
 
-// scores[q * 32 + b] = the product of the panels' rows q and b.
-inline void multiply_panels(const Bfloat16* query, const Bfloat16* base, std::uint32_t blocks, float* scores) {
+// Where the four tiles of a panel's scores come from, and where they go: row q begins at q * 32.
+struct Sums {
+  const float* from;  // null: zeros
+  float* to;
+};
+
+// Adds the products of the panels' rows over `blocks` blocks to the sums: of rows q and b at q * 32 + b.
+inline void multiply_blocks(const Bfloat16* query, const Bfloat16* base, std::uint32_t blocks, Sums sums) {
   constexpr std::size_t kTileStride = 64;
   constexpr std::size_t kScoreStride = kWidth * sizeof(float);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+  constexpr std::uint32_t kBelow = kTileRows * kWidth;
+  if (sums.from == nullptr) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, sums.from, kScoreStride);
+    _tile_loadd(1, sums.from + kTileRows, kScoreStride);
+    _tile_loadd(2, sums.from + kBelow, kScoreStride);
+    _tile_loadd(3, sums.from + kBelow + kTileRows, kScoreStride);
+  }
   for (std::uint32_t block = 0; block < blocks; ++block) {
     _tile_loadd(4, query, kTileStride);
     _tile_loadd(5, query + kTileElements, kTileStride);
@@ -67,10 +81,30 @@ inline void multiply_panels(const Bfloat16* query, const Bfloat16* base, std::ui
     query += kBlockElements;
     base += kBlockElements;
   }
-  _tile_stored(0, scores, kScoreStride);
-  _tile_stored(1, scores + kTileRows, kScoreStride);
-  _tile_stored(2, scores + kTileRows * kWidth, kScoreStride);
-  _tile_stored(3, scores + kTileRows * kWidth + kTileRows, kScoreStride);
+  _tile_stored(0, sums.to, kScoreStride);
+  _tile_stored(1, sums.to + kTileRows, kScoreStride);
+  _tile_stored(2, sums.to + kBelow, kScoreStride);
+  _tile_stored(3, sums.to + kBelow + kTileRows, kScoreStride);
+}
+
+// A query panel of more blocks than the first-level cache holds would come from the second level again for each base
+// panel: it is taken in parts, between which the sums wait in memory. Fewer blocks are done at once.
+constexpr std::uint32_t kMostBlocksAtOnce = 16;
+constexpr std::uint32_t kBlocksOfAPart = 9;
+
+// All parts but the last, for all base panels; returns how many blocks that were.
+inline std::uint32_t multiply_first_parts(const Strip& strip, const Bfloat16* query, const Bfloat16* base,
+                                          std::uint32_t blocks) {
+  if (blocks <= kMostBlocksAtOnce) return 0;
+  std::uint32_t done = 0;
+  for (; blocks - done > kBlocksOfAPart; done += kBlocksOfAPart)
+    for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+      float* sums = strip.partial_scores + std::size_t{panel} * kWidth * kWidth;
+      multiply_blocks(query + std::size_t{done} * kBlockElements,
+                      base + (std::size_t{panel} * blocks + done) * kBlockElements, kBlocksOfAPart,
+                      {done == 0 ? nullptr : sums, sums});
+    }
+  return done;
 }
 
 // A few pairs in a hundred survive: which rows hold one is gathered first, so that the branch is asked once a row.
@@ -104,11 +138,14 @@ template <typename Thresholds>
 void screen_strip(const Strip& strip, Survivors& for_either) {
   const auto* query = reinterpret_cast<const Bfloat16*>(strip.query_panel);
   const auto* base = reinterpret_cast<const Bfloat16*>(strip.base_panels);
-  const std::uint32_t depth = depth_of(strip.dims);
+  const std::uint32_t blocks = depth_of(strip.dims) / kBlockDims;
   alignas(64) float scores[kWidth * kWidth];
   _tile_loadconfig(&kTileConfig);
-  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel, base += std::size_t{kWidth} * depth) {
-    multiply_panels(query, base, depth / kBlockDims, scores);
+  const std::uint32_t done = multiply_first_parts(strip, query, base, blocks);
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+    const float* sums = done == 0 ? nullptr : strip.partial_scores + std::size_t{panel} * kWidth * kWidth;
+    multiply_blocks(query + std::size_t{done} * kBlockElements,
+                    base + (std::size_t{panel} * blocks + done) * kBlockElements, blocks - done, {sums, scores});
     emit_either<Thresholds>(scores, strip, panel * kWidth, for_either);
   }
   _tile_release();

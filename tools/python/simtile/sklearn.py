@@ -27,6 +27,7 @@ _ALGORITHMS = ("auto", "brute", "kd_tree", "ball_tree")
 _JOB_FLOPS = 2e11
 # Queries whose neighbours within a radius are looked for at once; each may have all rows.
 _RADIUS_QUERIES = 64
+_RADIUS_JOB_QUERIES = 8192  # of sparse rows, by a job, which reads all of the base
 
 
 class NearestNeighbors(BaseEstimator):
@@ -165,11 +166,9 @@ class NearestNeighbors(BaseEstimator):
         rows, columns = self._matrix.shape
         return self._matrix.is_sparse or float(queries) * rows * columns >= _JOB_FLOPS
 
-    def _run_job(self, X: Any, top_k: int, min_score: Optional[float] = None) -> Tuple[np.ndarray, np.ndarray]:
+    def _run_job(self, X: Any, top_k: int) -> Tuple[np.ndarray, np.ndarray]:
         """The top_k of the rows of X, or of the fitted rows among each other; -1 and NaN where there are fewer."""
-        options: dict = dict(
-            top_k=top_k, metric=self._score, budget=self.budget, threads=self._threads, min_score=min_score
-        )
+        options: dict = dict(top_k=top_k, metric=self._score, budget=self.budget, threads=self._threads)
         self._keep_screen()
         with tempfile.TemporaryDirectory(prefix="simtile-") as folder:
             out = os.path.join(folder, "found.knn")
@@ -257,8 +256,9 @@ class NearestNeighbors(BaseEstimator):
         queries = self._matrix if X is None else _validated(self, X, reset=False)
         total = len(queries) if isinstance(queries, Matrix) else queries.shape[0]
         distances, found = np.empty(total, dtype=object), np.empty(total, dtype=object)
-        for begin in range(0, total, _RADIUS_QUERIES):
-            piece = self._decoded(queries, begin, min(begin + _RADIUS_QUERIES, total))
+        at_once = _RADIUS_JOB_QUERIES if self._matrix.is_sparse else _RADIUS_QUERIES
+        for begin in range(0, total, at_once):
+            piece = self._decoded(queries, begin, min(begin + at_once, total))
             for at, (rows, scores) in enumerate(self._within(piece, reach), start=begin):
                 near = self._distances(scores)
                 held = near <= reach
@@ -277,8 +277,18 @@ class NearestNeighbors(BaseEstimator):
         worst = self._worst_score(reach)
         if not self._matrix.is_sparse:
             return self._open_searcher().search_within(X, worst, metric=self._score)
-        rows, scores = self._run_job(X, self.n_samples_fit_, worst)
-        return [(row[row >= 0], score[row >= 0]) for row, score in zip(rows, scores)]
+        with tempfile.TemporaryDirectory(prefix="simtile-") as folder:
+            found = search_files(
+                self._matrix,
+                _write_rows(X, os.path.join(folder, "queries.emb"), like=self._matrix),
+                out=os.path.join(folder, "found.knn"),
+                top_k=0,  # all that are good enough, which go to disk
+                min_score=worst,
+                metric=self._score,
+                budget=self.budget,
+                threads=self._threads,
+            )
+            return [found[row] for row in range(len(found))]
 
     def radius_neighbors_graph(
         self, X: Any = None, radius: Optional[float] = None, mode: str = "connectivity", sort_results: bool = False
