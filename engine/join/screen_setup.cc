@@ -14,6 +14,7 @@ constexpr std::uint64_t kFewestStripeRows = 1024;
 constexpr double kLeastWork = 2e10;
 // A screen must promise to save this much: the promise is not exact.
 constexpr double kWorthwhileCost = 0.85;
+constexpr std::uint64_t kRowsOfAGlance = 1024;
 
 bool can_be_screened(const plan::Shapes& shapes) {
   return !shapes.all_pairs && !shapes.sparse && !shapes.by_fields() && !shapes.few_queries &&
@@ -45,11 +46,8 @@ bool ScreenSetup::decide() {
 
 bool ScreenSetup::find_basis_and_predict() {
   const plan::Shapes& shapes = job_.shapes;
-  const screen::Workers workers{shapes.threads, options_.stop};
   const std::uint64_t sampled = screen::sample_rows(shapes.base_rows, shapes.dims, budget_.remaining_bytes());
   if (sampled < screen::kFewestRows) return false;
-  const std::uint64_t prefix_dims = screen::preferred_prefix_dims(shapes.dims, sampled);
-  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled);
   open_stored();
   const screen::PredictedJob predicted{.metric = options_.metric,
                                        .top_k = shapes.top_k,
@@ -58,17 +56,26 @@ bool ScreenSetup::find_basis_and_predict() {
                                        .self_join = shapes.self_join,
                                        .looks_first = shapes.rounded_floats != 0,
                                        .base_is_screened = stored_ != nullptr,
-                                       .workers = workers};
-  const screen::SampledQueries queries(budget_, *job_.kernel, sample, shapes.dims, predicted);
+                                       .workers = {shapes.threads, options_.stop}};
+  const std::uint64_t prefix_dims = screen::preferred_prefix_dims(shapes.dims, sampled);
   const bool must = options_.screen == ScreenUse::kOn;
-  if (!must && screen::least_cost(*job_.screen_kernel, queries, shapes.dims, prefix_dims, predicted) > kWorthwhileCost)
-    return false;
+  if (!must && !may_pay(predicted, std::min(sampled, kRowsOfAGlance), prefix_dims)) return false;
+  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled);
+  const screen::SampledQueries queries(budget_, *job_.kernel, sample, shapes.dims, predicted);
   basis_ = stored_ ? stored_->load_basis(budget_)
-                   : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims, prefix_dims, workers);
+                   : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims, prefix_dims, predicted.workers);
   if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
   prediction_ = screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, queries, *basis_, predicted);
   use_screen_shape();
   return must || prediction_.cost <= kWorthwhileCost;
+}
+
+// By a glance at a few rows, which a job without a screen can afford.
+bool ScreenSetup::may_pay(const screen::PredictedJob& predicted, std::uint64_t sampled, std::uint64_t prefix_dims) {
+  const std::uint64_t dims = job_.shapes.dims;
+  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, predicted.base_rows, dims, sampled);
+  const screen::SampledQueries queries(budget_, *job_.kernel, sample, dims, predicted);
+  return screen::least_cost(*job_.screen_kernel, queries, dims, prefix_dims, predicted) <= kWorthwhileCost;
 }
 
 void ScreenSetup::use_screen_shape() {

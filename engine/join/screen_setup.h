@@ -33,6 +33,7 @@ class ScreenSetup {
  private:
   void open_stored();
   bool find_basis_and_predict();
+  bool may_pay(const screen::PredictedJob& predicted, std::uint64_t sampled, std::uint64_t prefix_dims);
   bool make_base(const std::string& folder);
   bool make_queries(const std::string& folder);
   std::unique_ptr<screen::ScreenRows> make_rows(Side& side, const std::string& path);

@@ -49,7 +49,7 @@ std::uint64_t preferred_prefix_dims(std::uint64_t columns, std::uint64_t sampled
 
 Sample::Sample(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows& rows, std::uint64_t row_count,
                std::uint64_t columns, std::uint64_t sampled)
-    : by_row(budget, kernel, sampled, columns), by_column(budget, kernel, columns, sampled) {
+    : by_row(budget, kernel, sampled, columns) {
   std::vector<float> row(columns);
   const std::uint64_t pieces = divide_up(sampled, kRowsOfAPiece);
   std::uint64_t taken = 0;
@@ -65,7 +65,6 @@ Sample::Sample(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows&
       const double inverse = inverse_norm(norm);
       for (float& value : row) value = unit_value(value, inverse);
       by_row.set_row(taken, row.data());
-      by_column.set_dim(taken, row.data());
     }
     window.close();
   }
@@ -81,14 +80,20 @@ Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sa
   for (std::uint64_t i = 0; i < prefix_dims; ++i)
     for (std::uint64_t c = 0; c < columns; ++c) directions[i * columns + c] = sign(i, c);
 
+  PackedRows by_column(budget, kernel, columns, sample.squared_norms.size());
+  std::vector<float> row(columns);
+  for (std::uint64_t r = 0; r < sample.squared_norms.size(); ++r) {
+    sample.by_row.get_row(r, row.data());
+    by_column.set_dim(r, row.data());
+  }
   const std::uint64_t weights_stride = sample.by_row.padded_rows();
-  const std::uint64_t product_stride = sample.by_column.padded_rows();  // at least `columns`
+  const std::uint64_t product_stride = by_column.padded_rows();  // at least `columns`
   const BudgetedMemory weights(budget, prefix_dims * weights_stride * sizeof(float));
   const BudgetedMemory products(budget, prefix_dims * product_stride * sizeof(float));
   for (int iteration = 0; iteration < kIterations; ++iteration) {
     // directions <- orthonormal rows of (directions X') X
     multiply(kernel, workers, directions, columns, prefix_dims, sample.by_row, weights.as<float>(), weights_stride);
-    multiply(kernel, workers, weights.as<float>(), weights_stride, prefix_dims, sample.by_column, products.as<float>(),
+    multiply(kernel, workers, weights.as<float>(), weights_stride, prefix_dims, by_column, products.as<float>(),
              product_stride);
     for (std::uint64_t i = 0; i < prefix_dims; ++i)
       std::copy_n(products.as<float>() + i * product_stride, columns, directions + i * columns);

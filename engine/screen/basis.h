@@ -23,12 +23,11 @@ struct Basis {
   std::uint64_t xxh3() const noexcept;
 };
 
-// Unit rows of a matrix, spread over it, packed both ways.
+// Unit rows of a matrix, spread over it.
 struct Sample {
   Sample(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows& rows, std::uint64_t row_count,
          std::uint64_t columns, std::uint64_t sampled);
   PackedRows by_row;                 // sampled x columns
-  PackedRows by_column;              // columns x sampled
   std::vector<float> squared_norms;  // as stored
 };
 
