@@ -2,6 +2,8 @@
 #include "simtile/job.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -322,6 +324,35 @@ TEST(Job, InputCutAtAnyMomentIsAnErrorOrTheAnswer) {
     cutter.join();
   }
   EXPECT_GT(errors, 0);
+}
+
+// A child of fork has none of oneTBB's threads, and perhaps a lock that one of them held: it works without oneTBB.
+TEST(Job, AForkedChildDoesWholeJobsOnItsOneThread) {
+  constexpr unsigned kSecondsAtMost = 60;
+  const TempFolder folder;
+  write_matrix(folder / "a.emb", random_matrix(1200, 70, 22));
+  JobOptions options = options_for(Metric::kCosine, 5);
+  options.threads = 4;
+  for (const ScreenUse screen : {ScreenUse::kOff, ScreenUse::kOn}) {
+    options.screen = screen;
+    run_job({folder / "a.emb", ""}, folder / "parent.knn", options);
+    for (int turn = 0; turn < 5; ++turn) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::alarm(kSecondsAtMost);
+        try {
+          run_job({folder / "a.emb", ""}, folder / "child.knn", options);
+        } catch (...) {
+          ::_exit(1);
+        }
+        ::_exit(0);
+      }
+      int status = 0;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+      EXPECT_EQ(read_bytes(folder / "child.knn"), read_bytes(folder / "parent.knn"));
+    }
+  }
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "engine/join/pipeline.h"
 
 #include <oneapi/tbb/parallel_pipeline.h>
-#include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
 
@@ -38,30 +37,40 @@ Pipeline::Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t 
 Pipeline::~Pipeline() = default;
 
 void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
-  namespace tbb = oneapi::tbb;
   segment_has_tiles_ = false;
   memory_is_short_ = memory_is_short_now();
-  run_in_arena(job_.shapes.threads, [&] {
-    tbb::parallel_pipeline(
-        memory_is_short_ ? 1 : tasks_.size(),
-        tbb::make_filter<void, TileTask*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
-          TileTask* task = lease_next_tile(drain_when_due);
-          if (task == nullptr) control.stop();
-          return task;
-        }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
-          score(*task);
-          return task;
-        }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
-          retire(*task);
-          return task;
-        }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
-          if (finishes_rows(*task))
-            for (std::uint64_t row = task->tile.query_begin; row < task->tile.query_end; ++row) state_->sorted(row);
-          return task;
-        }) & tbb::make_filter<TileTask*, void>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
-          if (finishes_rows(*task)) job_.on_rows_final(task->tile.query_end);
-        }));
-  });
+  if (has_lost_threads()) {
+    while (TileTask* task = lease_next_tile(drain_when_due)) {
+      score(*task);
+      retire(*task);
+      sort_final_rows(*task);
+      tell_of_final_rows(*task);
+    }
+  } else {
+    run_in_arena(job_.shapes.threads, [&] { run_tiles_in_parallel(drain_when_due); });
+  }
+}
+
+void Pipeline::run_tiles_in_parallel(const std::function<bool()>& drain_when_due) {
+  namespace tbb = oneapi::tbb;
+  tbb::parallel_pipeline(
+      memory_is_short_ ? 1 : tasks_.size(),
+      tbb::make_filter<void, TileTask*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
+        TileTask* task = lease_next_tile(drain_when_due);
+        if (task == nullptr) control.stop();
+        return task;
+      }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
+        score(*task);
+        return task;
+      }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
+        retire(*task);
+        return task;
+      }) & tbb::make_filter<TileTask*, TileTask*>(tbb::filter_mode::parallel, [&](TileTask* task) {
+        sort_final_rows(*task);
+        return task;
+      }) & tbb::make_filter<TileTask*, void>(tbb::filter_mode::serial_in_order, [&](TileTask* task) {
+        tell_of_final_rows(*task);
+      }));
 }
 
 Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain_when_due) {
@@ -106,7 +115,7 @@ bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>&
 
 void Pipeline::score(TileTask& task) {
   const auto start = Clock::now();
-  Worker& worker = workers_[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
+  Worker& worker = workers_[thread_in_arena()];
   try {
     worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
   } catch (...) {
@@ -116,6 +125,15 @@ void Pipeline::score(TileTask& task) {
   task.window = {};
   task.seconds = seconds_since(start);
   worker.seconds += task.seconds;
+}
+
+void Pipeline::sort_final_rows(const TileTask& task) {
+  if (!finishes_rows(task)) return;
+  for (std::uint64_t row = task.tile.query_begin; row < task.tile.query_end; ++row) state_->sorted(row);
+}
+
+void Pipeline::tell_of_final_rows(const TileTask& task) {
+  if (finishes_rows(task)) job_.on_rows_final(task.tile.query_end);
 }
 
 void Pipeline::retire(TileTask& task) {

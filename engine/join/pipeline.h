@@ -83,10 +83,13 @@ class Pipeline {
     double seconds = 0.0;
   };
 
+  void run_tiles_in_parallel(const std::function<bool()>& drain_when_due);
   TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
   void score(TileTask& task);
   void retire(TileTask& task);
+  void sort_final_rows(const TileTask& task);
+  void tell_of_final_rows(const TileTask& task);
   bool memory_is_short_now() const { return job_.memory_is_short && job_.memory_is_short(); }
   bool finishes_rows(const TileTask& task) const noexcept {
     return job_.plan.resident && !job_.shapes.all_pairs && task.tile.last_of_stripe;

@@ -261,7 +261,7 @@ void seed_bounds(PreparedJob& job, Metric metric, PageBudget& budget, TopKState&
     if (stopped()) return;
     const std::uint64_t cluster = pieces[i].cluster;
     const std::span rows = std::span(queries.rows).subspan(pieces[i].first, pieces[i].count);
-    ClusterScorer& scorer = *scorers[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
+    ClusterScorer& scorer = *scorers[thread_in_arena()];
     const std::vector<std::uint32_t> candidates = candidates_near(centres, bases, cluster, sizes.wanted, sizes.most);
     scorer.take_candidates(base_scattered, candidates);
     const std::size_t width = job.kernel->query_width;

@@ -53,11 +53,9 @@ void orthonormalize(float* values, std::uint64_t rows, std::uint64_t columns, in
           float* other = values + later * columns;
           subtract(row, static_cast<float>(dot(row, other, columns)), columns, other);
         };
-        oneapi::tbb::parallel_for(oneapi::tbb::blocked_range<std::uint64_t>(i + 1, rows, kRowsATask),
-                                  [&](const auto& range) {
-                                    for (std::uint64_t later = range.begin(); later < range.end(); ++later)
-                                      subtract_from(later);
-                                  });
+        parallel_pieces(i + 1, rows, kRowsATask, [&](std::uint64_t first, std::uint64_t last) {
+          for (std::uint64_t later = first; later < last; ++later) subtract_from(later);
+        });
       }
     });
   }

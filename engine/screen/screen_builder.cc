@@ -57,19 +57,14 @@ class Builder {
   }
 
   void run() {
-    namespace tbb = oneapi::tbb;
-    run_in_arena(options_.threads, [&] {
-      tbb::parallel_pipeline(
-          pieces_.size(),
-          tbb::make_filter<void, Piece*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
-            Piece* piece = next_piece();
-            if (piece == nullptr) control.stop();
-            return piece;
-          }) & tbb::make_filter<Piece*, Piece*>(tbb::filter_mode::parallel, [&](Piece* piece) {
-            project(*piece);
-            return piece;
-          }) & tbb::make_filter<Piece*, void>(tbb::filter_mode::serial_in_order, [&](Piece* piece) { write(*piece); }));
-    });
+    if (has_lost_threads()) {
+      while (Piece* piece = next_piece()) {
+        project(*piece);
+        write(*piece);
+      }
+    } else {
+      run_in_arena(options_.threads, [&] { run_pipeline(); });
+    }
     if (unfit_) return;
     if (stopped_)
       throw Error(ErrorCode::kInterrupted, "interrupted while the screen was made; run the same command again");
@@ -98,6 +93,20 @@ class Builder {
   }
 
  private:
+  void run_pipeline() {
+    namespace tbb = oneapi::tbb;
+    tbb::parallel_pipeline(
+        pieces_.size(),
+        tbb::make_filter<void, Piece*>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
+          Piece* piece = next_piece();
+          if (piece == nullptr) control.stop();
+          return piece;
+        }) & tbb::make_filter<Piece*, Piece*>(tbb::filter_mode::parallel, [&](Piece* piece) {
+          project(*piece);
+          return piece;
+        }) & tbb::make_filter<Piece*, void>(tbb::filter_mode::serial_in_order, [&](Piece* piece) { write(*piece); }));
+  }
+
   std::uint64_t prefixes_end() {
     section_end_ = storage::kHeaderBytes +
                    round_up(matrix_.rows() * basis_.prefix_dims * sizeof(float), storage::kSectionAlignment);

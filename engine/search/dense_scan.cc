@@ -1,12 +1,9 @@
 #include "engine/search/dense_scan.h"
 
-#include <oneapi/tbb/blocked_range.h>
-#include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/task_arena.h>
-
 #include <algorithm>
 #include <limits>
 
+#include "engine/base/arena.h"
 #include "engine/base/checked.h"
 #include "engine/topk/sort_keys.h"
 
@@ -40,10 +37,9 @@ void DenseScan::run(const BaseRows& base, std::span<const SearchQuery> queries, 
                      : rows_of_chunk(base.dims(), kManyBytes, kernel_->base_width);
   take_queries(base, queries);
   for (Thread& thread : threads_) make_room(base, thread);
-  using Range = oneapi::tbb::blocked_range<std::uint64_t>;
-  oneapi::tbb::parallel_for(Range(0, divide_up(base.rows(), chunk_rows_)), [&](const Range& chunks) {
-    Thread& thread = threads_[static_cast<std::size_t>(oneapi::tbb::this_task_arena::current_thread_index())];
-    for (std::uint64_t chunk = chunks.begin(); chunk < chunks.end(); ++chunk) {
+  parallel_pieces(0, divide_up(base.rows(), chunk_rows_), 1, [&](std::uint64_t first_chunk, std::uint64_t end_chunk) {
+    Thread& thread = threads_[thread_in_arena()];
+    for (std::uint64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
       const std::uint64_t first = chunk * chunk_rows_;
       const std::uint64_t rows = std::min(chunk_rows_, base.rows() - first);
       if (few_)

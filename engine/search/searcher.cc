@@ -62,7 +62,13 @@ class Engine {
   explicit Engine(const SearcherOptions& options)
       : kernel_(&kernels::select_kernel(options.isa)),
         threads_(threads_of(options)),
-        arena_(static_cast<int>(threads_)) {}
+        arena_(std::make_unique<oneapi::tbb::task_arena>(static_cast<int>(threads_))) {}
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine() {
+    // Leaving an arena takes a lock that may have been held at a fork.
+    if (has_lost_threads()) static_cast<void>(arena_.release());
+  }
 
   void run(const BaseRows& base, std::span<const SearchQuery> queries, Metric metric, SearchResults& results) {
     std::unique_ptr<DenseScan> scan = take();
@@ -71,9 +77,9 @@ class Engine {
         scan->run(base, queries.first(std::min(queries.size(), search::kMostQueries)), metric, results);
     };
     if (has_lost_threads())
-      oneapi::tbb::task_arena(1).execute(scan_all);
+      scan_all();
     else
-      arena_.execute(scan_all);
+      arena_->execute(scan_all);
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(scan));
   }
@@ -89,7 +95,7 @@ class Engine {
 
   const kernels::TileKernel* kernel_;
   const std::uint32_t threads_;
-  oneapi::tbb::task_arena arena_;
+  std::unique_ptr<oneapi::tbb::task_arena> arena_;
   std::mutex mutex_;  // guards idle_
   std::vector<std::unique_ptr<DenseScan>> idle_;
 };
