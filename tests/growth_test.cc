@@ -15,7 +15,7 @@ constexpr std::uint64_t kWarmTiles = 100, kTiles = 10'000;
 TEST(Growth, TenThousandTilesStayWithinFiveMebibytesOfTheFirstHundred) {
   const TempFolder folder;
   const JobInput input{folder / "a.emb", ""};
-  write_matrix(input.base_path, random_matrix(60000, 192, 1));
+  write_matrix(input.base_path, random_matrix(80000, 192, 1));
   JobOptions options;
   options.metric = Metric::kInnerProduct;
   options.top_k = 10;

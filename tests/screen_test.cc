@@ -295,6 +295,18 @@ TEST(ScreenPrediction, NoDirectionsAreBetterThanTheProductsAllow) {
   }
 }
 
+// A first look is given up where it leaves nearly all pairs, and so must a screen be that would leave them too.
+TEST(Screen, AutoLeavesRowsThatAreHardlyApartAlone) {
+  const TempFolder folder;
+  const std::uint64_t rows = 8000, columns = 784;
+  TestMatrix matrix = random_matrix(rows, columns, 40);
+  for (float& value : matrix.values) value += 30.0f;
+  write_matrix(folder / "far.emb", matrix);
+  const JobReport report =
+      run_job({folder / "far.emb", ""}, folder / "a.knn", options_for(Metric::kL2, 10, ScreenUse::kAuto));
+  EXPECT_FALSE(report.screened);
+}
+
 ScreenInfo make_screen_file(const std::string& matrix_path) {
   ScreenOptions options;
   options.budget_bytes = std::uint64_t{1} << 30;

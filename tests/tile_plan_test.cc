@@ -28,6 +28,11 @@ Shapes dense_shapes(std::uint64_t query_rows, std::uint64_t base_rows, std::uint
   return shapes;
 }
 
+void with_first_look(Shapes& shapes) {
+  shapes.query_width = shapes.base_width = 32;
+  shapes.rounded_floats = (shapes.dims + 3 + 31) / 32 * 16;
+}
+
 TEST(TilePlan, TilesMeetEveryPairOnce) {
   std::mt19937 random(1);
   for (int turn = 0; turn < 200; ++turn) {
@@ -79,6 +84,7 @@ TEST(TilePlan, StaysWithinEveryBudgetFromTheSmallestOn) {
     Shapes shapes = dense_shapes(self_join ? rows : 1 + random() % 100'000, rows, 1 + random() % 4096, self_join);
     shapes.top_k = 1 + random() % 1000;
     shapes.threads = 1 + static_cast<std::uint32_t>(random() % 8);
+    if (turn % 5 == 0) with_first_look(shapes);
     const std::uint64_t smallest = smallest_budget(shapes);
     EXPECT_THROW(make_plan(shapes, smallest - 1), Error);
     for (std::uint64_t budget = smallest; budget < smallest * 64; budget += budget / 2) {
@@ -106,6 +112,21 @@ TEST(TilePlan, MoreNeighboursThanRowsKeepsWhatThereIs) {
   EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 4u);
   shapes = dense_shapes(1, 1, 4, true);
   EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 1u);
+}
+
+// Base rows are made ready once for each stripe, which weighs where pairs are cheap; a long job stays resumable.
+TEST(TilePlan, CheapPairsHaveFewStripesWhereTheJobIsSoonOver) {
+  struct Case {
+    std::uint64_t query_rows, base_rows, stripes;
+  };
+  for (const Case& c : {Case{10'000, 60'000, 2}, Case{5'000, 60'000, 1}, Case{60'000, 60'000, 12},
+                        Case{10'000, 10'000, 12}, Case{10'000, 100'000'000, 12}}) {
+    Shapes shapes = dense_shapes(c.query_rows, c.base_rows, 784, false);
+    with_first_look(shapes);
+    const TilePlan plan = make_plan(shapes, std::uint64_t{8} << 30);
+    EXPECT_EQ((c.query_rows + plan.stripe_rows - 1) / plan.stripe_rows, c.stripes)
+        << c.query_rows << " x " << c.base_rows;
+  }
 }
 
 // Not on account of an estimate: what fits in memory stays there.

@@ -56,7 +56,8 @@ class Arena:
             output = str(self.folder / "out.knn")
             report = simtile_job.run(self.simtile, contestant.job, base, queries, output, threads, contestant.isa,
                                      screen=contestant.screen)
-            return report | {"seconds_in_report": report["seconds"], "seconds": report["wall_seconds"],
+            figures = {name: value for name, value in report.items() if not isinstance(value, list)}
+            return figures | {"seconds_in_report": report["seconds"], "seconds": report["wall_seconds"],
                              "sample": self.simtile_sample(output, contestant.job)}
         return self.run_a_peer(contestant, base, queries, threads)
 

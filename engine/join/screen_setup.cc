@@ -57,13 +57,14 @@ bool ScreenSetup::find_basis_and_predict() {
                                        .looks_first = shapes.rounded_floats != 0,
                                        .base_is_screened = stored_ != nullptr,
                                        .workers = {shapes.threads, options_.stop}};
-  const std::uint64_t prefix_dims = screen::preferred_prefix_dims(shapes.dims, sampled);
+  const std::uint64_t prefix_dims =
+      stored_ ? stored_->prefix_dims() : screen::preferred_prefix_dims(shapes.dims, sampled);
+  if (stored_) basis_ = stored_->load_basis(budget_);  // whoever made the file should hear of it if it is damaged
   const bool must = options_.screen == ScreenUse::kOn;
   if (!must && !may_pay(predicted, std::min(sampled, kRowsOfAGlance), prefix_dims)) return false;
   const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled);
   const screen::SampledQueries queries(budget_, *job_.kernel, sample, shapes.dims, predicted);
-  basis_ = stored_ ? stored_->load_basis(budget_)
-                   : screen::make_basis(budget_, *job_.kernel, sample, shapes.dims, prefix_dims, predicted.workers);
+  if (!basis_) basis_ = screen::make_basis(budget_, *job_.kernel, sample, shapes.dims, prefix_dims, predicted.workers);
   if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
   prediction_ = screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, queries, *basis_, predicted);
   use_screen_shape();

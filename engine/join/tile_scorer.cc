@@ -188,8 +188,10 @@ void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile
   const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
   const bool few = static_cast<double>(survivors_of_tile_) < largest_share * pairs;
   if (by_product_ || looks_first_) {
-    // A stripe's first tiles may fail where its later ones would not: each failure after another waits twice as long.
-    tiles_before_another_try_ = few ? 1 : std::min(2 * tiles_before_another_try_, kMostTilesBeforeAnotherTry);
+    // A look that fails costs ten tiles, and fails on a stripe's first tiles where it would not on later ones: each
+    // failure after another waits twice as long. A product that fails costs fifty.
+    const std::uint32_t longer = rounded_ ? 2 * tiles_before_another_try_ : kMostTilesBeforeAnotherTry;
+    tiles_before_another_try_ = few ? 1 : std::min(longer, kMostTilesBeforeAnotherTry);
     if (!few) tiles_to_score_directly_ = tiles_before_another_try_;
   }
   if (tiles_to_score_directly_ > 0) --tiles_to_score_directly_;

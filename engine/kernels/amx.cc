@@ -90,18 +90,20 @@ inline void multiply_blocks(const Bfloat16* query, const Bfloat16* base, std::ui
 // A query panel of more blocks than the first-level cache holds would come from the second level again for each base
 // panel: it is taken in parts, between which the sums wait in memory. Fewer blocks are done at once.
 constexpr std::uint32_t kMostBlocksAtOnce = 16;
-constexpr std::uint32_t kBlocksOfAPart = 9;
+constexpr std::uint32_t kMostBlocksOfAPart = 9;
 
 // All parts but the last, for all base panels; returns how many blocks that were.
 inline std::uint32_t multiply_first_parts(const Strip& strip, const Bfloat16* query, const Bfloat16* base,
                                           std::uint32_t blocks) {
   if (blocks <= kMostBlocksAtOnce) return 0;
+  const std::uint32_t parts = (blocks + kMostBlocksOfAPart - 1) / kMostBlocksOfAPart;
+  const std::uint32_t blocks_of_part = (blocks + parts - 1) / parts;
   std::uint32_t done = 0;
-  for (; blocks - done > kBlocksOfAPart; done += kBlocksOfAPart)
+  for (; blocks - done > blocks_of_part; done += blocks_of_part)
     for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
       float* sums = strip.partial_scores + std::size_t{panel} * kWidth * kWidth;
       multiply_blocks(query + std::size_t{done} * kBlockElements,
-                      base + (std::size_t{panel} * blocks + done) * kBlockElements, kBlocksOfAPart,
+                      base + (std::size_t{panel} * blocks + done) * kBlockElements, blocks_of_part,
                       {done == 0 ? nullptr : sums, sums});
     }
   return done;

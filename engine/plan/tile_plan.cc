@@ -25,10 +25,11 @@ constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // second-level cache.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
 constexpr std::uint64_t kScreenedStripeRows = 8192;
-// Where pairs are cheap, rather few stripes than base rows that are made ready too often. A job of fewer base rows is
-// soon over either way.
+// Where pairs are cheap and the job is over in some ten seconds, stripes of so many rows at least. With fewer base rows
+// than so many, making them ready costs nothing either way.
 constexpr std::uint64_t kFewestCheapStripeRows = 4096;
 constexpr std::uint64_t kManyBaseRows = 16384;
+constexpr double kSoonOver = 2e13;  // multiplications
 // When the state does not fit, each stripe reads the rest of the base again: larger stripes read less. Where pairs are
 // cheap they do not pay: more pairs meet rows that have no bound yet.
 constexpr std::uint64_t kLargestStripeRows = 16384;
@@ -87,11 +88,19 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
 // A screen, or a first look, leaves so little arithmetic to a base row that making it ready weighs more.
 bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || shapes.rounded_floats != 0; }
 
+// Rather few stripes than base rows that are made ready too often; but a long job keeps its stripes, at whose ends it
+// goes on after it was killed.
+bool prefers_few_stripes(const Shapes& shapes) {
+  const double pairs = static_cast<double>(shapes.query_rows) * static_cast<double>(shapes.base_rows);
+  return has_cheap_pairs(shapes) && shapes.base_rows >= kManyBaseRows &&
+         pairs * static_cast<double>(shapes.dims) <= kSoonOver;
+}
+
 std::uint64_t stripe_rows_up_to(const Shapes& shapes, std::uint64_t most) {
   const std::uint64_t rows = std::max<std::uint64_t>(1, shapes.query_end() - shapes.query_begin());
-  const bool prefers_few = has_cheap_pairs(shapes) && shapes.base_rows >= kManyBaseRows;
-  const std::uint64_t least = prefers_few ? kFewestCheapStripeRows : kLeastGoodStripeRows;
-  const std::uint64_t wanted = std::clamp(divide_up(rows, kWantedStripes), least, most);
+  std::uint64_t stripes = kWantedStripes;
+  if (prefers_few_stripes(shapes)) stripes = std::clamp<std::uint64_t>(rows / kFewestCheapStripeRows, 1, stripes);
+  const std::uint64_t wanted = std::clamp(divide_up(rows, stripes), kLeastGoodStripeRows, most);
   return round_up(std::min(wanted, rows), shapes.query_width);
 }
 
@@ -135,6 +144,10 @@ bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& p
   }
 }
 
+std::uint64_t panel_row_bytes(const Shapes& shapes) {
+  return (shapes.rounded_floats != 0 ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
+}
+
 // What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for
 // each stripe, query panels read again for each tile, selections, and candidates that go to disk and back. Measured:
 // docs/benchmarks.md, "Larger than memory".
@@ -156,7 +169,7 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   const double merges = plan.spill_bytes == 0 ? 0.0 : kSpillMergedOnce / static_cast<double>(plan.spill_bytes);
   const double entries_spilled = plan.spill_bytes == 0 ? 0.0 : arrivals * (1.0 + merges);
   return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
-         kSecondsPerPanelByte * panel_rows * static_cast<double>(shapes.product_dims() * sizeof(float)) +
+         kSecondsPerPanelByte * panel_rows * static_cast<double>(panel_row_bytes(shapes)) +
          kSecondsPerSelectedKey * keys_selected + kSecondsPerSpilledEntry * entries_spilled;
 }
 

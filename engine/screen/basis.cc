@@ -34,7 +34,7 @@ std::uint64_t Basis::xxh3() const noexcept {
 }
 
 std::uint64_t sample_rows(std::uint64_t row_count, std::uint64_t columns, std::uint64_t bytes) noexcept {
-  // The sample twice, coordinates of it twice (prediction.h), its products with some (sampled_queries.h), and the
+  // The sample twice, coordinates of it (prediction.h), its products with some (sampled_queries.h), and the
   // directions four times.
   const std::uint64_t row_bytes = (2 * columns + 4 * kMostPrefixDims) * sizeof(float);
   const std::uint64_t fixed_bytes = 5 * kMostPrefixDims * columns * sizeof(float);

@@ -111,7 +111,7 @@ class CostModel {
     const auto bases = static_cast<double>(job.base_rows);
     pairs_ = queries * bases * (job.self_join ? 0.5 : 1.0);
     rows_screened_ = (job.self_join ? 0.0 : queries) + (job.base_is_screened ? 0.0 : bases);
-    entering_ = static_cast<double>(job.top_k) / bases * kEntering * dims_ * kNsPerDimDefinition;
+    share_entering_ = static_cast<double>(job.top_k) / bases * kEntering;
   }
 
   // With a screen of so many coordinates at most: making it, and seeding thresholds.
@@ -127,9 +127,15 @@ class CostModel {
   }
   double bound_by_rows() const noexcept { return kNsPerPairRows + dims_ * kNsPerDimRows; }
 
+  // For the definition, where all bounds together leave such a share of the pairs: at least those that enter a top K on
+  // the way, and more where rows are hardly apart.
+  double definition(double share_left) const noexcept {
+    return std::max(share_left, share_entering_) * dims_ * kNsPerDimDefinition;
+  }
+
   // Of the whole job, as a share of what it costs without a screen.
   double share_of_without(double making, double pair, double share_looked) const noexcept {
-    return (making + pairs_ * (pair + entering_)) / (pairs_ * without(share_looked));
+    return (making + pairs_ * pair) / (pairs_ * without(share_looked));
   }
 
  private:
@@ -144,8 +150,10 @@ class CostModel {
     const double sides = job_->self_join ? 2.0 : 1.0;
     const double left = std::min(1.0, share_looked + sides * arriving);
     const double before = job_->self_join ? sides * rows_before / bases * in_tile : 0.0;
-    return before + dims_ * kernel_->ns_per_dim + kernel_->ns_per_pair +
-           left * (kNsPerPairLeft + dims_ * kNsPerDimDefinition);
+    const double looking = before + dims_ * kernel_->ns_per_dim + kernel_->ns_per_pair +
+                           left * (kNsPerPairLeft + dims_ * kNsPerDimDefinition);
+    // Where too many pairs are left, the job goes on without looking.
+    return std::min(looking, in_tile);
   }
 
   const kernels::ScreenKernel* kernel_;
@@ -153,7 +161,7 @@ class CostModel {
   double dims_;
   double pairs_ = 0.0;
   double rows_screened_ = 0.0;
-  double entering_ = 0.0;
+  double share_entering_ = 0.0;
 };
 
 }  // namespace
@@ -163,7 +171,7 @@ double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueri
   const CostModel model(screen_kernel, job, columns);
   const double left = queries.share_left(queries.least_residual(prefix_dims));
   return model.share_of_without(model.making(prefix_dims),
-                                model.first_bound(kScreenStep) + left * model.bound_by_rows(),
+                                model.first_bound(kScreenStep) + left * model.bound_by_rows() + model.definition(0.0),
                                 queries.share_left(screen_kernel.looseness));
 }
 
@@ -174,6 +182,7 @@ Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const 
   const CostModel model(screen_kernel, job, basis.columns);
   const double making = model.making(basis.prefix_dims);
   const double looked = queries.share_left(screen_kernel.looseness);
+  const double definition = model.definition(queries.share_left(static_cast<double>(coordinates.slack)));
   const bool is_loose = screen_kernel.looseness > 0.0;
   Prediction best;
   best.cost = std::numeric_limits<double>::infinity();
@@ -183,7 +192,7 @@ Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const 
       const std::uint64_t next_dims = last == first ? 0 : (is_loose ? last + 1 : last - first) * kScreenStep;
       const double left = last == first ? shares.loose[first] : shares.exact[last];
       const double pair = model.first_bound((first + 1) * kScreenStep) +
-                          shares.loose[first] * model.next_bound(next_dims) + left * model.bound_by_rows();
+                          shares.loose[first] * model.next_bound(next_dims) + left * model.bound_by_rows() + definition;
       const double cost = model.share_of_without(making, pair, looked);
       if (cost >= best.cost) continue;
       best = {(first + 1) * kScreenStep, (last - first) * kScreenStep, shares.loose[first], left, cost};

@@ -21,13 +21,14 @@ struct Prediction {
   double cost = 1.0;              // of the job with the screen, as a share of the job without
 };
 
-// What a screen would cost at the very least, as a share of the job without: with the fewest coordinates in the first
-// bound, and directions as good as the products of the sample's rows allow. Takes no directions, and so is asked first.
+// What a screen might cost at best, as a share of the job without: with the fewest coordinates in the first bound, and
+// directions as good as the products of the sample's rows allow. An estimate, which takes no directions, and so is
+// asked for first.
 double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueries& queries, std::uint64_t columns,
                   std::uint64_t prefix_dims, const PredictedJob& job);
 
 // Looks for the cheapest numbers of coordinates; `cost` says what they would save. Memory: sample rows x
-// (columns + 2 x prefix_dims) floats at most.
+// (columns + 1.1 x prefix_dims) floats at most.
 Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
                    const Sample& sample, const SampledQueries& queries, const Basis& basis, const PredictedJob& job);
 

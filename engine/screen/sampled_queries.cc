@@ -9,6 +9,7 @@
 namespace simtile::screen {
 namespace {
 
+constexpr std::uint64_t kMostQueries = 96;
 // A pair that is left for either row is left; the two rows' pairs overlap.
 constexpr double kSidesOfASelfJoin = 1.7;
 
@@ -34,7 +35,7 @@ SampledQueries::SampledQueries(PageBudget& budget, const kernels::TileKernel& ke
       metric_(job.metric),
       self_join_(job.self_join),
       stride_(sample.by_row.padded_rows()),
-      thresholds_(std::min<std::uint64_t>(kMost, sample.squared_norms.size())) {
+      thresholds_(std::min<std::uint64_t>(kMostQueries, sample.squared_norms.size())) {
   const std::uint64_t rows = sample.squared_norms.size();
   const BudgetedMemory values(budget, count() * columns * sizeof(float));
   products_ = BudgetedMemory(budget, count() * stride_ * sizeof(float));
@@ -56,6 +57,8 @@ SampledQueries::SampledQueries(PageBudget& budget, const kernels::TileKernel& ke
   });
   for (const double sum : squares) mean_squared_product_ += sum;
   mean_squared_product_ /= static_cast<double>(count() * (rows - 1));
+  const auto zero_rows = std::count(sample.squared_norms.begin(), sample.squared_norms.end(), 0.0f);
+  mean_squared_norm_ -= static_cast<double>(zero_rows) / static_cast<double>(rows);
 }
 
 float SampledQueries::better(std::uint64_t a, std::uint64_t b, float product) const noexcept {
@@ -78,7 +81,7 @@ double SampledQueries::of_both_sides(double mean_share) const noexcept {
 }
 
 double SampledQueries::least_residual(std::uint64_t m) const noexcept {
-  return std::max(0.0, 1.0 - std::sqrt(static_cast<double>(m) * mean_squared_product_));
+  return std::max(0.0, mean_squared_norm_ - std::sqrt(static_cast<double>(m) * mean_squared_product_));
 }
 
 }  // namespace simtile::screen

@@ -23,13 +23,11 @@ struct PredictedJob {
 
 class SampledQueries {
  public:
-  static constexpr std::uint64_t kMost = 96;
-
+  // The sample has at least two rows.
   SampledQueries(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, std::uint64_t columns,
                  const PredictedJob& job);
 
   std::uint64_t count() const noexcept { return thresholds_.size(); }
-  std::uint64_t stride() const noexcept { return stride_; }
   // The row of the sample that query q is.
   std::uint64_t row(std::uint64_t q) const noexcept { return q * sample_->squared_norms.size() / count(); }
 
@@ -48,9 +46,9 @@ class SampledQueries {
   double share_left(double above) const;
   // From the mean over the queries to both rows of a pair.
   double of_both_sides(double mean_share) const noexcept;
-  // At least what m directions leave out of the squared norm of unit rows, on average: they hold at most the sum of the
-  // m largest eigenvalues of the second moments, and by Cauchy and Schwarz that is sqrt(m x the sum of all squares),
-  // which is the mean square of the products.
+  // At least what m directions leave out of the squared norms of unit rows, on average: they hold at most the sum of
+  // the m largest eigenvalues of the second moments, and by Cauchy and Schwarz that is at most sqrt(m x the sum of all
+  // squares), which is the mean square of the products. 0 where that is no number.
   double least_residual(std::uint64_t m) const noexcept;
 
  private:
@@ -65,6 +63,7 @@ class SampledQueries {
   BudgetedMemory products_;  // of unit rows: count() x stride()
   std::vector<float> thresholds_;
   double mean_squared_product_ = 0.0;
+  double mean_squared_norm_ = 1.0;  // of unit rows: less where some are zero
 };
 
 }  // namespace simtile::screen

@@ -99,6 +99,9 @@ class NearestNeighborsTest(TempFolderTest):
         X = scipy.sparse.random(300, 60, density=0.2, format="csr", random_state=1)
         queries = scipy.sparse.random(40, 60, density=0.2, format="csr", random_state=2)
         self.assert_alike(X, queries, metric="cosine", radius=0.6)
+        self.assert_alike(X, queries, radius=2.2)
+        with unittest.mock.patch.multiple("simtile.sklearn", _RADIUS_QUERIES=16, _RADIUS_JOB_QUERIES=16):
+            self.assert_alike(X, queries, metric="cosine", radius=0.6)
 
     def test_a_job_and_a_search_give_the_same(self):
         X, queries = random_rows(2000, 64), random_rows(300, 64, seed=2)

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Iterable, Iterator, Optional, Tuple, Union
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
@@ -27,7 +27,8 @@ _ALGORITHMS = ("auto", "brute", "kd_tree", "ball_tree")
 _JOB_FLOPS = 2e11
 # Queries whose neighbours within a radius are looked for at once; each may have all rows.
 _RADIUS_QUERIES = 64
-_RADIUS_JOB_QUERIES = 8192  # of sparse rows, by a job, which reads all of the base
+_RADIUS_JOB_QUERIES = 8192
+_RADIUS_JOB_PAIRS = 1 << 28  # and go to disk, if all are near
 
 
 class NearestNeighbors(BaseEstimator):
@@ -256,7 +257,9 @@ class NearestNeighbors(BaseEstimator):
         queries = self._matrix if X is None else _validated(self, X, reset=False)
         total = len(queries) if isinstance(queries, Matrix) else queries.shape[0]
         distances, found = np.empty(total, dtype=object), np.empty(total, dtype=object)
-        at_once = _RADIUS_JOB_QUERIES if self._matrix.is_sparse else _RADIUS_QUERIES
+        at_once = _RADIUS_QUERIES
+        if self._matrix.is_sparse:  # by a job, which reads all of the base
+            at_once = min(max(_RADIUS_JOB_PAIRS // self.n_samples_fit_, _RADIUS_QUERIES), _RADIUS_JOB_QUERIES)
         for begin in range(0, total, at_once):
             piece = self._decoded(queries, begin, min(begin + at_once, total))
             for at, (rows, scores) in enumerate(self._within(piece, reach), start=begin):
@@ -273,10 +276,13 @@ class NearestNeighbors(BaseEstimator):
             return queries.rows(np.arange(begin, end))
         return queries[begin:end]
 
-    def _within(self, X: Any, reach: float) -> "list[Tuple[np.ndarray, np.ndarray]]":
+    def _within(self, X: Any, reach: float) -> "Iterable[Tuple[np.ndarray, np.ndarray]]":
         worst = self._worst_score(reach)
-        if not self._matrix.is_sparse:
-            return self._open_searcher().search_within(X, worst, metric=self._score)
+        if self._matrix.is_sparse:
+            return self._within_on_disk(X, worst)
+        return self._open_searcher().search_within(X, worst, metric=self._score)
+
+    def _within_on_disk(self, X: Any, worst: float) -> "Iterator[Tuple[np.ndarray, np.ndarray]]":
         with tempfile.TemporaryDirectory(prefix="simtile-") as folder:
             found = search_files(
                 self._matrix,
@@ -288,7 +294,7 @@ class NearestNeighbors(BaseEstimator):
                 budget=self.budget,
                 threads=self._threads,
             )
-            return [found[row] for row in range(len(found))]
+            yield from (found[row] for row in range(len(found)))
 
     def radius_neighbors_graph(
         self, X: Any = None, radius: Optional[float] = None, mode: str = "connectivity", sort_results: bool = False
