@@ -1,7 +1,7 @@
 // Decides whether a job uses a screen, and makes what that needs.
 //
-//   can it? -> directions, from the screen file beside the matrix or from a sample -> does it pay? -> the plan
-//   -> the screen files that are missing
+//   can it? -> might it pay, by a glance at a few rows? -> directions, from the screen file beside the matrix or from a
+//   sample -> does it pay? -> the plan -> the screen files that are missing
 //
 // Screen files that the job makes for itself lose their names in the work folder as soon as they are whole; what a kill
 // leaves of one under way is removed with the rest of the folder by the next run. A resumed job makes them again.

@@ -24,12 +24,12 @@ constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // Beyond this many rows a stripe gains little: packing a base row is lost among its scores, and the panels leave the
 // second-level cache.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
-constexpr std::uint64_t kScreenedStripeRows = 8192;
-// Where pairs are cheap and the job is over in some ten seconds, stripes of so many rows at least. With fewer base rows
-// than so many, making them ready costs nothing either way.
+constexpr std::uint64_t kMostCheapStripeRows = 8192;
+// Where pairs are cheap, many base rows are made ready too often in stripes of fewer rows than this, in a job of so few
+// multiplications that it is over in some ten seconds.
 constexpr std::uint64_t kFewestCheapStripeRows = 4096;
 constexpr std::uint64_t kManyBaseRows = 16384;
-constexpr double kSoonOver = 2e13;  // multiplications
+constexpr double kSoonOver = 2e13;
 // When the state does not fit, each stripe reads the rest of the base again: larger stripes read less. Where pairs are
 // cheap they do not pay: more pairs meet rows that have no bound yet.
 constexpr std::uint64_t kLargestStripeRows = 16384;
@@ -105,7 +105,7 @@ std::uint64_t stripe_rows_up_to(const Shapes& shapes, std::uint64_t most) {
 }
 
 std::uint64_t preferred_stripe_rows(const Shapes& shapes) {
-  return stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kScreenedStripeRows : kPreferredStripeRows);
+  return stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kMostCheapStripeRows : kPreferredStripeRows);
 }
 
 // Fills in stripe_rows with the most, up to `most`, that fits; false when not even the least does.
@@ -180,7 +180,7 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   if (shapes.all_pairs) return find_all_pairs_plan(shapes, budget, plan);
   const std::uint64_t stripe = preferred_stripe_rows(shapes);
   const std::uint64_t largest =
-      stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kScreenedStripeRows : kLargestStripeRows);
+      stripe_rows_up_to(shapes, has_cheap_pairs(shapes) ? kMostCheapStripeRows : kLargestStripeRows);
   // A search has nothing to gain by holding less: it would only meet the base in fewer, larger turns.
   const std::uint64_t good_enough = shapes.self_join ? stripe : std::min(stripe, kLeastGoodStripeRows);
   std::optional<double> least_seconds;
