@@ -60,11 +60,12 @@ JobReport run_shard(const JobInput& input, const std::string& out, JobOptions op
   return run_job(input, out, options);
 }
 
-// Stops the shard when `fraction` of it is done.
+// Stops the shard when `fraction` of it is done. On one thread: more take the tiles that are left while it is told.
 void run_and_stop_shard(const JobInput& input, const std::string& out, JobOptions options, Shard shard,
                         double fraction) {
   std::atomic<bool> stop{false};
   options.shard = shard;
+  options.threads = 1;
   options.stop = &stop;
   options.progress = [&](const JobProgress& progress) {
     if (progress.fraction_done >= fraction) stop = true;
