@@ -51,7 +51,24 @@ class PackedStrip {
                          std::vector<float> query_offsets, std::vector<float> base_offsets) const {
     return run(kernel_.squared_l2, query_thresholds, base_thresholds, query_offsets, base_offsets);
   }
-  // Every pair's bound.
+  // Every pair's bound, two ways.
+  BoundsByPair stored() const {
+    const std::size_t stride = panels_ * std::size_t{kernel_.base_width} + 7;
+    std::vector<float> scores(kernel_.query_width * stride, kNan);
+    std::vector<float> partial(scores.size());
+    Strip strip{};
+    strip.query_panel = query_panel_.data();
+    strip.base_panels = base_panels_.data();
+    strip.partial_scores = partial.data();
+    strip.dims = dims_;
+    strip.query_rows = query_rows_;
+    strip.base_panel_count = panels_;
+    kernel_.store_bounds(strip, scores.data(), stride);
+    BoundsByPair bounds;
+    for (std::uint32_t q = 0; q < query_rows_; ++q)
+      for (std::uint32_t b = 0; b < base_rows_; ++b) bounds[(q << kQueryShift) + b] = scores[q * stride + b];
+    return bounds;
+  }
   BoundsByPair all() const {
     return screen(std::vector<float>(query_rows_, kLowest), std::vector<float>(base_rows_, kLowest));
   }
@@ -111,6 +128,7 @@ class ScreenKernelTest : public ::testing::TestWithParam<const ScreenKernel*> {
   void expect_bounds(const tests::TestMatrix& queries, const tests::TestMatrix& bases) const {
     const BoundsByPair bounds = PackedStrip(kernel(), queries, bases).all();
     ASSERT_EQ(bounds.size(), queries.rows * bases.rows);
+    EXPECT_EQ(PackedStrip(kernel(), queries, bases).stored(), bounds);
     for (const auto& [pair, bound] : bounds) {
       const std::uint32_t q = pair >> kQueryShift;
       const std::uint32_t b = pair & ((1u << kQueryShift) - 1);

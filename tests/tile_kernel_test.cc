@@ -379,7 +379,7 @@ TEST_P(TileKernelTest, SparseRowsScoreByTheDefinition) {
   }
 }
 
-TEST_P(TileKernelTest, ScoresInABlockSurviveAsInAStrip) {
+TEST_P(TileKernelTest, ScoresAndBoundsInABlockSurviveAsInAStrip) {
   std::mt19937 random(6);
   std::normal_distribution<float> normal;
   const std::uint32_t columns = 5 * kernel().base_width;
@@ -404,6 +404,13 @@ TEST_P(TileKernelTest, ScoresInABlockSurviveAsInAStrip) {
   block_kernel_of(kernel()).compare_scores(block, survivors.for_queries, survivors.for_bases);
   EXPECT_EQ(by_pair(survivors.for_queries), for_queries);
   EXPECT_EQ(by_pair(survivors.for_bases), for_bases);
+
+  StripSurvivors either(scores.size());
+  block_kernel_of(kernel()).compare_bounds(block, either.for_queries);
+  for_queries.insert(for_bases.begin(), for_bases.end());
+  for_queries[7 + 3] = std::bit_cast<std::uint32_t>(kNan);
+  EXPECT_EQ(by_pair(either.for_queries), for_queries);
+  EXPECT_EQ(either.for_queries.count, for_queries.size()) << "a pair came twice";
 }
 
 TEST_P(TileKernelTest, SparseSquaredL2IsTheDenseChain) {

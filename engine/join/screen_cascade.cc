@@ -7,10 +7,10 @@
 
 namespace simtile::join {
 
+using kernels::kColumnMask;
 using kernels::kQueryShift;
 
 namespace {
-constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
 std::uint32_t query_of(std::uint32_t pair) noexcept { return pair >> kQueryShift; }
 std::uint32_t base_of(std::uint32_t pair) noexcept { return pair & kColumnMask; }
 std::uint64_t ball_count(const plan::Shapes& shapes, const plan::TilePlan& plan) noexcept {

@@ -11,6 +11,7 @@
 namespace simtile::join {
 namespace {
 
+using kernels::kColumnMask;
 using kernels::kQueryShift;
 
 constexpr std::uint64_t kRowsOfACluster = 256;
@@ -135,7 +136,7 @@ class ClusterScorer {
     (is_l2_ ? kernel_.squared_l2 : kernel_.inner_product)(strip, found, none);
     for (std::uint32_t i = 0; i < found.count; ++i) {
       const std::uint32_t q = found.pairs[i] >> kQueryShift;
-      const std::uint32_t base_row = candidates_[found.pairs[i] & ((1u << kQueryShift) - 1)];
+      const std::uint32_t base_row = candidates_[found.pairs[i] & kColumnMask];
       if (job_.shapes.self_join && base_row == rows[q]) continue;
       reservoirs_.insert(q, topk::make_key(larger_better_, found.scores[i], base_row));
     }

@@ -47,27 +47,28 @@ struct alignas(64) TileConfig {
 static_assert(sizeof(TileConfig) == 64);
 constexpr TileConfig kTileConfig;
 
-// Where the four tiles of a panel's scores come from, and where they go: row q begins at q * 32.
+// Where the four tiles of a panel's scores come from, and where they go: row q begins at q * stride.
 struct Sums {
   const float* from;  // null: zeros
   float* to;
+  std::size_t stride = kWidth;
 };
 
-// Adds the products of the panels' rows over `blocks` blocks to the sums: of rows q and b at q * 32 + b.
+// Adds the products of the panels' rows over `blocks` blocks to the sums: of rows q and b at q * stride + b.
 inline void multiply_blocks(const Bfloat16* query, const Bfloat16* base, std::uint32_t blocks, Sums sums) {
   constexpr std::size_t kTileStride = 64;
-  constexpr std::size_t kScoreStride = kWidth * sizeof(float);
-  constexpr std::uint32_t kBelow = kTileRows * kWidth;
+  const std::size_t stride_bytes = sums.stride * sizeof(float);
+  const std::size_t below = kTileRows * sums.stride;
   if (sums.from == nullptr) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
   } else {
-    _tile_loadd(0, sums.from, kScoreStride);
-    _tile_loadd(1, sums.from + kTileRows, kScoreStride);
-    _tile_loadd(2, sums.from + kBelow, kScoreStride);
-    _tile_loadd(3, sums.from + kBelow + kTileRows, kScoreStride);
+    _tile_loadd(0, sums.from, stride_bytes);
+    _tile_loadd(1, sums.from + kTileRows, stride_bytes);
+    _tile_loadd(2, sums.from + below, stride_bytes);
+    _tile_loadd(3, sums.from + below + kTileRows, stride_bytes);
   }
   for (std::uint32_t block = 0; block < blocks; ++block) {
     _tile_loadd(4, query, kTileStride);
@@ -81,23 +82,26 @@ inline void multiply_blocks(const Bfloat16* query, const Bfloat16* base, std::ui
     query += kBlockElements;
     base += kBlockElements;
   }
-  _tile_stored(0, sums.to, kScoreStride);
-  _tile_stored(1, sums.to + kTileRows, kScoreStride);
-  _tile_stored(2, sums.to + kBelow, kScoreStride);
-  _tile_stored(3, sums.to + kBelow + kTileRows, kScoreStride);
+  _tile_stored(0, sums.to, stride_bytes);
+  _tile_stored(1, sums.to + kTileRows, stride_bytes);
+  _tile_stored(2, sums.to + below, stride_bytes);
+  _tile_stored(3, sums.to + below + kTileRows, stride_bytes);
 }
 
 // A query panel of more blocks than the first-level cache holds would come from the second level again for each base
 // panel: it is taken in parts, between which the sums wait in memory. Fewer blocks are done at once.
-constexpr std::uint32_t kMostBlocksAtOnce = 16;
-constexpr std::uint32_t kMostBlocksOfAPart = 9;
+inline std::uint32_t blocks_of_a_part(std::uint32_t blocks) {
+  constexpr std::uint32_t kMostAtOnce = 16;
+  constexpr std::uint32_t kMostOfAPart = 9;
+  if (blocks <= kMostAtOnce) return blocks;
+  const std::uint32_t parts = (blocks + kMostOfAPart - 1) / kMostOfAPart;
+  return (blocks + parts - 1) / parts;
+}
 
 // All parts but the last, for all base panels; returns how many blocks that were.
 inline std::uint32_t multiply_first_parts(const Strip& strip, const Bfloat16* query, const Bfloat16* base,
                                           std::uint32_t blocks) {
-  if (blocks <= kMostBlocksAtOnce) return 0;
-  const std::uint32_t parts = (blocks + kMostBlocksOfAPart - 1) / kMostBlocksOfAPart;
-  const std::uint32_t blocks_of_part = (blocks + parts - 1) / parts;
+  const std::uint32_t blocks_of_part = blocks_of_a_part(blocks);
   std::uint32_t done = 0;
   for (; blocks - done > blocks_of_part; done += blocks_of_part)
     for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
@@ -150,6 +154,22 @@ void screen_strip(const Strip& strip, Survivors& for_either) {
                     base + (std::size_t{panel} * blocks + done) * kBlockElements, blocks - done, {sums, scores});
     emit_either<Thresholds>(scores, strip, panel * kWidth, for_either);
   }
+  _tile_release();
+}
+
+void store_bounds(const Strip& strip, float* scores, std::size_t stride) {
+  const auto* query = reinterpret_cast<const Bfloat16*>(strip.query_panel);
+  const auto* base = reinterpret_cast<const Bfloat16*>(strip.base_panels);
+  const std::uint32_t blocks = depth_of(strip.dims) / kBlockDims;
+  const std::uint32_t blocks_of_part = blocks_of_a_part(blocks);
+  _tile_loadconfig(&kTileConfig);
+  for (std::uint32_t done = 0; done < blocks; done += blocks_of_part)
+    for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+      float* sums = scores + std::size_t{panel} * kWidth;
+      multiply_blocks(
+          query + std::size_t{done} * kBlockElements, base + (std::size_t{panel} * blocks + done) * kBlockElements,
+          blocks - done < blocks_of_part ? blocks - done : blocks_of_part, {done == 0 ? nullptr : sums, sums, stride});
+    }
   _tile_release();
 }
 
@@ -266,6 +286,7 @@ const ScreenKernel kAmxScreen{
     .pack_base_panel = pack_base_panel,
     .inner_product = screen_strip<ProductThresholds>,
     .squared_l2 = screen_strip<SummedThresholds>,
+    .store_bounds = store_bounds,
 };
 
 }  // namespace simtile::kernels

@@ -232,7 +232,7 @@ inline __attribute__((always_inline)) float product_of_rows(const float* query, 
 
 void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
   for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint32_t b = pairs[i] & ((1u << kQueryShift) - 1);
+    const std::uint32_t b = pairs[i] & kColumnMask;
     scores[i] += rows.factors[b] * product_of_rows(rows.queries + (pairs[i] >> kQueryShift) * rows.query_stride,
                                                    rows.bases + b * rows.base_stride, rows.dims);
   }
@@ -351,7 +351,8 @@ const TileKernel kAvx2Kernel{
                .pack_query_panel = pack_panel<kQueryWidth>,
                .pack_base_panel = pack_panel<kBaseWidth>,
                .inner_product = screen_strip<InnerProduct>,
-               .squared_l2 = screen_strip<SquaredL2ByProduct>},
+               .squared_l2 = screen_strip<SquaredL2ByProduct>,
+               .store_bounds = store_inner_products},
     .store_inner_products = store_inner_products,
     .squared_l2_of_panel_pairs = rescore_pairs<PanelWidths, DifferenceStep>,
     .inner_product_of_row_pairs = rescore_pairs<RowWidths, ProductStep>,

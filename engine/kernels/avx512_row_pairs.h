@@ -75,7 +75,6 @@ inline __attribute__((always_inline)) void gather_last_dims(const float* const (
 template <typename Metric>
 void score_row_pairs(const float* queries, const float* bases, std::uint32_t dims, const std::uint32_t* pairs,
                      std::uint32_t count, float* scores) {
-  constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
   for (std::uint32_t first = 0; first < count; first += kLanes) {
     const float* query[kLanes];
     const float* base[kLanes];
@@ -110,7 +109,6 @@ void score_row_pairs(const float* queries, const float* bases, std::uint32_t dim
 // The base rows of the pairs to come lie anywhere in the tile: they are asked for ahead.
 void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
   constexpr std::uint32_t kAhead = 8;
-  constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (i + kAhead < count) {
       const float* next = rows.bases + (pairs[i + kAhead] & kColumnMask) * rows.base_stride;

@@ -98,8 +98,23 @@ void compare_scores(const ScoreBlock& block, Survivors& for_queries, Survivors& 
   }
 }
 
+void compare_bounds(const ScoreBlock& block, Survivors& for_either) {
+  for (std::uint32_t q = 0; q < block.query_rows; ++q) {
+    const float* bounds = block.scores + q * block.stride;
+    const __m256 for_query = _mm256_set1_ps(block.query_thresholds[q]);
+    for (std::uint32_t b = 0; b < block.columns; b += kLanes) {
+      const __m256 for_base = _mm256_loadu_ps(block.base_thresholds + b);
+      const __m256 below = _mm256_cmp_ps(_mm256_loadu_ps(bounds + b), _mm256_min_ps(for_query, for_base), _CMP_LT_OQ);
+      const __m256 exists = _mm256_cmp_ps(for_base, for_base, _CMP_ORD_Q);
+      const auto hit = static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_andnot_ps(below, exists)));
+      if (__builtin_expect(hit == 0, 1)) continue;
+      append(hit, bounds + b, block.first_pair + (q << kQueryShift) + b, for_either);
+    }
+  }
+}
+
 }  // namespace
 
-const BlockKernel kAvx2BlockKernel{score_sparse_row, add_weighted, compare_scores};
+const BlockKernel kAvx2BlockKernel{score_sparse_row, add_weighted, compare_scores, compare_bounds};
 
 }  // namespace simtile::kernels

@@ -105,8 +105,25 @@ void compare_scores(const ScoreBlock& block, Survivors& for_queries, Survivors& 
   }
 }
 
+void compare_bounds(const ScoreBlock& block, Survivors& for_either) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (std::uint32_t q = 0; q < block.query_rows; ++q) {
+    const float* bounds = block.scores + q * block.stride;
+    const __m512 for_query = _mm512_set1_ps(block.query_thresholds[q]);
+    for (std::uint32_t b = 0; b < block.columns; b += kLanes) {
+      const __m512 bound = _mm512_loadu_ps(bounds + b);
+      const __m512 for_base = _mm512_loadu_ps(block.base_thresholds + b);
+      const __mmask16 exists = _mm512_cmp_ps_mask(for_base, for_base, _CMP_ORD_Q);
+      const __mmask16 hit = _mm512_mask_cmp_ps_mask(exists, bound, _mm512_min_ps(for_query, for_base), _CMP_NLT_UQ);
+      if (__builtin_expect(hit == 0, 1)) continue;
+      const std::uint32_t first_pair = block.first_pair + (q << kQueryShift) + b;
+      append(hit, bound, _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first_pair)), lane), for_either);
+    }
+  }
+}
+
 }  // namespace
 
-const BlockKernel kAvx512BlockKernel{score_sparse_row, add_weighted, compare_scores};
+const BlockKernel kAvx512BlockKernel{score_sparse_row, add_weighted, compare_scores, compare_bounds};
 
 }  // namespace simtile::kernels

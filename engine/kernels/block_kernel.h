@@ -46,11 +46,15 @@ struct ScoreBlock {
   std::uint32_t first_pair;  // the pair number of (first query row, first base row)
 };
 using CompareScores = void (*)(const ScoreBlock& block, Survivors& for_queries, Survivors& for_bases);
+// The same for bounds, of pairs that are asked about again: one list, of what survives for either side. A bound that is
+// NaN says nothing: its pair survives.
+using CompareBounds = void (*)(const ScoreBlock& block, Survivors& for_either);
 
 struct BlockKernel {
   ScoreSparseRow score_sparse_row;
   AddWeighted add_weighted;
   CompareScores compare_scores;
+  CompareBounds compare_bounds;
 };
 
 extern const BlockKernel kScalarBlockKernel;

@@ -51,8 +51,18 @@ void compare_scores(const ScoreBlock& block, Survivors& for_queries, Survivors& 
     }
 }
 
+void compare_bounds(const ScoreBlock& block, Survivors& for_either) {
+  for (std::uint32_t q = 0; q < block.query_rows; ++q)
+    for (std::uint32_t b = 0; b < block.columns; ++b) {
+      const float bound = block.scores[q * block.stride + b];
+      if (std::isnan(block.base_thresholds[b])) continue;
+      if (!(bound < block.query_thresholds[q]) || !(bound < block.base_thresholds[b]))
+        append(for_either, bound, block.first_pair + (q << kQueryShift) + b);
+    }
+}
+
 }  // namespace
 
-const BlockKernel kScalarBlockKernel{score_sparse_row, add_weighted, compare_scores};
+const BlockKernel kScalarBlockKernel{score_sparse_row, add_weighted, compare_scores, compare_bounds};
 
 }  // namespace simtile::kernels

@@ -36,7 +36,7 @@ void rescore_pairs(const float* queries, const float* bases, std::uint32_t dims,
       // Beyond the last pair, the last one again.
       const std::uint32_t pair = pairs[first + i < count ? first + i : count - 1];
       const std::uint32_t q = pair >> kQueryShift;
-      const std::uint32_t b = pair & ((1u << kQueryShift) - 1);
+      const std::uint32_t b = pair & kColumnMask;
       query[i] = queries + std::size_t{q / Widths::kQuery} * dims * Widths::kQuery + q % Widths::kQuery;
       base[i] = bases + std::size_t{b / Widths::kBase} * dims * Widths::kBase + b % Widths::kBase;
     }

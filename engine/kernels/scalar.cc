@@ -157,7 +157,7 @@ float squared_l2_of_pair(const float* query, std::size_t query_step, const float
 }
 
 constexpr std::uint32_t query_of(std::uint32_t pair) { return pair >> kQueryShift; }
-constexpr std::uint32_t base_of(std::uint32_t pair) { return pair & ((1u << kQueryShift) - 1); }
+constexpr std::uint32_t base_of(std::uint32_t pair) { return pair & kColumnMask; }
 
 void squared_l2_of_panel_pairs(const float* query_panels, const float* base_panels, std::uint32_t dims,
                                const std::uint32_t* pairs, std::uint32_t count, float* scores) {
@@ -283,7 +283,8 @@ const TileKernel kScalarKernel{
                .pack_query_panel = pack_panel,
                .pack_base_panel = pack_panel,
                .inner_product = screen_inner_product,
-               .squared_l2 = screen_squared_l2},
+               .squared_l2 = screen_squared_l2,
+               .store_bounds = store_inner_products},
     .store_inner_products = store_inner_products,
     .squared_l2_of_panel_pairs = squared_l2_of_panel_pairs,
     .inner_product_of_row_pairs = inner_product_of_row_pairs,

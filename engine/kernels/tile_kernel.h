@@ -43,6 +43,7 @@ struct Strip {
 
 // A survivor's pair number is first_pair + (query row in the strip << 16) + base row in the strip.
 inline constexpr std::uint32_t kQueryShift = 16;
+inline constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
 
 // A list that kernels append to. It has room for every pair of the strip plus kSurvivorSlack beyond `count`.
 struct Survivors {
@@ -127,6 +128,8 @@ struct ScreenKernel {
   PackPanel pack_base_panel;
   ScreenStrip inner_product;
   ScreenStrip squared_l2;  // by product
+  // The bounds themselves; may write those of all query_width rows, whether they exist or not.
+  StoreStrip store_bounds;
 };
 
 struct TileKernel {

@@ -9,11 +9,10 @@
 
 namespace simtile::search {
 
+using kernels::kColumnMask;
 using kernels::kQueryShift;
 
 namespace {
-
-constexpr std::uint32_t kRowMask = (1u << kQueryShift) - 1;
 
 template <typename Vector>
 void grow(Vector& vector, std::size_t size) {
@@ -161,7 +160,7 @@ void DenseScan::score_many(const BaseRows& base, std::uint64_t first, std::uint6
 void DenseScan::drain(std::uint64_t first_row, Thread& thread) {
   for (std::uint32_t i = 0; i < thread.survivors.count; ++i) {
     const std::size_t query = thread.survivors.pairs[i] >> kQueryShift;
-    const std::uint64_t row = first_row + (thread.survivors.pairs[i] & kRowMask);
+    const std::uint64_t row = first_row + (thread.survivors.pairs[i] & kColumnMask);
     if (is_excluded(query, row)) continue;
     thread.lists.insert(query,
                         topk::make_key(larger_better_, thread.survivors.scores[i], static_cast<std::uint32_t>(row)),
