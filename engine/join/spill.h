@@ -22,6 +22,7 @@
 #include "engine/join/journal.h"
 #include "engine/join/run_file.h"
 #include "engine/memory/lease.h"
+#include "engine/plan/memory_model.h"
 #include "engine/topk/reservoirs.h"
 
 namespace simtile::join {
@@ -46,7 +47,7 @@ class Spill {
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
 
  private:
-  static constexpr std::size_t kFanIn = 16;
+  static constexpr std::size_t kFanIn = plan::kSpillFanIn;
   void write_buffer(bool durable);
   // Merges all runs into one, without the pairs with rows from partners_below on.
   void compact(std::uint64_t partners_below);

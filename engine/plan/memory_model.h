@@ -7,16 +7,22 @@
 
 namespace simtile::plan {
 
-// The spill's buffers, from comfortable to the least that works.
-inline constexpr std::uint64_t kSpillBytes[] = {std::uint64_t{64} << 20, std::uint64_t{16} << 20,
-                                                std::uint64_t{6} << 20, std::uint64_t{2} << 20};
+// The spill's buffer, from comfortable to the least that works.
+inline constexpr std::uint64_t kSpillBytes[] = {std::uint64_t{512} << 20, std::uint64_t{192} << 20,
+                                                std::uint64_t{64} << 20,  std::uint64_t{16} << 20,
+                                                std::uint64_t{6} << 20,   std::uint64_t{2} << 20};
 inline constexpr std::uint64_t kSpillEntryBytes = 12;
+// So many runs are merged into one.
+inline constexpr std::uint64_t kSpillFanIn = 16;
 
 // Survivors that a worker collects before it takes locks to hand them on.
 std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept;
 // With few queries, base rows are loaded and scored so many at once: they should stay in the first-level cache, or
 // near.
 std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept;
+// Rows and panels for a first look (join/rounded_rows.h).
+std::uint64_t rounded_rows_bytes(std::uint64_t dims, std::uint64_t rounded_floats, std::uint64_t rows,
+                                 std::uint32_t width) noexcept;
 // One worker's buffers.
 std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
 // A stripe's packed rows.

@@ -93,7 +93,7 @@ bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || sh
 bool prefers_few_stripes(const Shapes& shapes) {
   const double pairs = static_cast<double>(shapes.query_rows) * static_cast<double>(shapes.base_rows);
   return has_cheap_pairs(shapes) && shapes.base_rows >= kManyBaseRows &&
-         pairs * static_cast<double>(shapes.dims) <= kSoonOver;
+         pairs * static_cast<double>(shapes.product_dims()) <= kSoonOver;
 }
 
 std::uint64_t stripe_rows_up_to(const Shapes& shapes, std::uint64_t most) {
@@ -148,6 +148,14 @@ std::uint64_t panel_row_bytes(const Shapes& shapes) {
   return (shapes.rounded_floats != 0 ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
 }
 
+// Entries that are written again as a spill is compacted: each time, the best of the rows whose turn has not come, half
+// of all on average.
+double entries_merged(const Shapes& shapes, const TilePlan& plan, double arrivals) {
+  const double buffer_entries = static_cast<double>(plan.spill_bytes) / static_cast<double>(kSpillEntryBytes);
+  const double merges = std::floor(arrivals / (buffer_entries * static_cast<double>(kSpillFanIn - 1)));
+  return merges * static_cast<double>(shapes.found_rows()) * static_cast<double>(plan.kept) / 2.0;
+}
+
 // What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for
 // each stripe, query panels read again for each tile, selections, and candidates that go to disk and back. Measured:
 // docs/benchmarks.md, "Larger than memory".
@@ -156,7 +164,6 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   constexpr double kSecondsPerPanelByte = 0.05e-9;
   constexpr double kSecondsPerSelectedKey = 4e-9;
   constexpr double kSecondsPerSpilledEntry = 100e-9;
-  constexpr double kSpillMergedOnce = 6 << 20;  // with buffers of this size, an entry is merged once on average
   const auto stripes = static_cast<double>(divide_up(shapes.query_end() - shapes.query_begin(), plan.stripe_rows));
   const auto base_rows = static_cast<double>(shapes.base_end() - shapes.base_begin());
   // A self-join's stripe meets the rows from its own on.
@@ -166,8 +173,7 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   const double arrivals = static_cast<double>(shapes.found_rows()) * arrivals_of_row(shapes, plan.kept);
   const double keys_selected = arrivals * static_cast<double>(plan.reservoir_capacity) /
                                static_cast<double>(plan.reservoir_capacity - plan.kept);
-  const double merges = plan.spill_bytes == 0 ? 0.0 : kSpillMergedOnce / static_cast<double>(plan.spill_bytes);
-  const double entries_spilled = plan.spill_bytes == 0 ? 0.0 : arrivals * (1.0 + merges);
+  const double entries_spilled = plan.spill_bytes == 0 ? 0.0 : arrivals + entries_merged(shapes, plan, arrivals);
   return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
          kSecondsPerPanelByte * panel_rows * static_cast<double>(panel_row_bytes(shapes)) +
          kSecondsPerSelectedKey * keys_selected + kSecondsPerSpilledEntry * entries_spilled;
