@@ -9,6 +9,7 @@
 
 #include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
+#include "simtile/import.h"
 #include "simtile/job.h"
 #include "tests/job_oracle.h"
 #include "tests/test_files.h"
@@ -24,6 +25,8 @@ constexpr std::uint64_t kSpillingRows = 2003;
 #endif
 
 using testing::HasSubstr;
+
+void write_dense_matrix(const std::string& path, const TestMatrix& matrix) { write_matrix(path, matrix); }
 
 // Columns as a text has them: column c of `columns` is in about one row of c / 2, so that some are in nearly all rows
 // and some in hardly any; not in that order, so that heavy and light ones take turns.
@@ -95,16 +98,30 @@ JobOptions options_for(Metric metric, std::uint64_t top_k) {
 class Fields : public testing::Test {
  protected:
   // Text, an image, a second text; some rows lack some of them.
-  void make(std::uint64_t rows, std::uint64_t query_rows) {
+  void make(std::uint64_t rows, std::uint64_t query_rows, float last_weight = -0.125f) {
     fields_ = {{text_matrix(rows, 90, 1), text_matrix(query_rows, 90, 2), 0.7f},
                {random_matrix(rows, 37, 3), random_matrix(query_rows, 37, 4), 0.3f},
-               {text_matrix(rows, 25, 5), text_matrix(query_rows, 25, 6), -0.125f}};
+               {text_matrix(rows, 25, 5), text_matrix(query_rows, 25, 6), last_weight}};
     write_sparse_matrix(path(0, false), fields_[0].base);
     write_sparse_matrix(path(0, true), fields_[0].queries);
     write_matrix(path(1, false), fields_[1].base);
     write_matrix(path(1, true), fields_[1].queries);
     write_sparse_matrix(path(2, false), fields_[2].base);
     write_sparse_matrix(path(2, true), fields_[2].queries);
+  }
+  // Pictures, text, other pictures, all of which count for something.
+  void make_for_a_look(std::uint64_t rows, std::uint64_t query_rows) {
+    fields_ = {{random_matrix(rows, 33, 1), random_matrix(query_rows, 33, 2), 0.3f},
+               {text_matrix(rows, 60, 3), text_matrix(query_rows, 60, 4), 0.5f},
+               {random_matrix(rows, 18, 5), random_matrix(query_rows, 18, 6), 0.2f}};
+    for (std::size_t f = 0; f < fields_.size(); ++f) {
+      TestMatrix& base = fields_[f].base;
+      for (const std::uint64_t row : {7 + f, 8 + f, 140 + f})
+        std::fill_n(base.values.begin() + static_cast<std::ptrdiff_t>(row * base.columns), base.columns, 0.0f);
+      const auto write = f == 1 ? write_sparse_matrix : write_dense_matrix;
+      write(path(f, false), base);
+      write(path(f, true), fields_[f].queries);
+    }
   }
   std::string path(std::size_t field, bool queries) const {
     return folder_ / ((queries ? "q" : "b") + std::to_string(field) + ".emb");
@@ -136,20 +153,111 @@ TEST_F(Fields, JoinAndSearchAreTheDefinition) {
     }
 }
 
-TEST_F(Fields, BudgetsAndThreadsGiveTheSameBytes) {
-  make(kSpillingRows, 10);
-  JobOptions options = options_for(Metric::kCosine, kSpillingRows / 3);
-  run_job(input(false), knn_, options);
-  EXPECT_EQ(first_difference(knn_, fields_answer(fields_, false, Metric::kCosine, kSpillingRows / 3)), "");
-  const std::string bytes = read_bytes(knn_);
-  for (const std::uint32_t threads : {1u, 2u}) {
-    options.threads = threads;
+// Dense fields before, between and after sparse ones; rows that lack some of them; rows too long to be looked at.
+TEST_F(Fields, AFirstLookIsTheDefinition) {
+  constexpr std::uint64_t kMostNeighbours = 3;
+  for (const bool search : {false, true})
+    for (const auto& [metric, renormalize, scale] : {std::tuple{Metric::kCosine, false, 1.0f},
+                                                     {Metric::kCosine, true, 1.0f},
+                                                     {Metric::kInnerProduct, false, 1.0f},
+                                                     {Metric::kInnerProduct, true, 1e17f}}) {
+      // A search needs several tiles: queries without neighbours meet the first directly.
+      make_for_a_look(search ? 4000 : 900, 150);
+      for (float& value : fields_[2].base.values) value *= scale;
+      write_matrix(path(2, false), fields_[2].base);
+      JobOptions options = options_for(metric, kMostNeighbours);
+      options.renormalize = renormalize;
+      const JobReport report = run_job(input(search), knn_, options);
+      const Answer answer = fields_answer(fields_, search, metric, kMostNeighbours, renormalize);
+      EXPECT_EQ(first_difference(knn_, answer), "") << to_string(metric) << ' ' << renormalize << ' ' << search;
+      EXPECT_EQ(report.plan.first_look_isa, kernels::has_matrix_unit() ? "amx" : "");
+      if (kernels::has_matrix_unit()) {
+        EXPECT_GT(report.pairs_by_definition, 0u);
+        EXPECT_LE(report.pairs_by_definition, scale == 1.0f ? report.pairs_scored * 3 / 4 : report.pairs_scored)
+            << to_string(metric) << ' ' << renormalize << ' ' << search;
+      }
+    }
+}
+
+// What does not look is the same job: other kernels, weights below zero, which turn a bound round, and too little room.
+TEST_F(Fields, AFirstLookChangesNoByteInAnyPlan) {
+  make_for_a_look(900, 150);
+  const auto run = [&](JobOptions options) {
+    const JobReport report = run_job(input(false), knn_, options);
+    options.isa = Isa::kScalar;
+    run_job(input(false), folder_ / "scalar.knn", options);
+    EXPECT_TRUE(read_bytes(knn_) == read_bytes(folder_ / "scalar.knn"));
+    return report.plan;
+  };
+  JobOptions options = options_for(Metric::kCosine, 20);
+  for (const bool renormalize : {false, true}) {
+    options.renormalize = renormalize;
+    const std::string looking = kernels::has_matrix_unit() ? "amx" : "";
+    options.budget_bytes = std::uint64_t{1} << 30;
+    const std::uint64_t planned = plan_job(input(false), options).planned_peak_bytes;
+    options.budget_bytes = planned + (std::uint64_t{1} << 20);  // all that is allocated must be planned
+    EXPECT_EQ(run(options).first_look_isa, looking);
     options.budget_bytes = 1;
-    // A process that runs several jobs is larger than one that starts: some room for that.
     options.budget_bytes = plan_job_at_least(input(false), options).smallest_budget_bytes + (std::uint64_t{2} << 20);
-    EXPECT_TRUE(plan_job(input(false), options).spills);
-    run_job(input(false), folder_ / "b.knn", options);
-    EXPECT_EQ(read_bytes(folder_ / "b.knn"), bytes) << threads;
+    run(options);
+  }
+  options = options_for(Metric::kCosine, 0);
+  options.min_score = 0.3f;
+  run(options);
+  options = options_for(Metric::kCosine, 20);
+  fields_[0].weight = -0.3f;
+  EXPECT_EQ(run(options).first_look_isa, "");
+}
+
+// Sums beyond the largest float: a bound that is not a number lets its pair through, a score that is none does not
+// pass.
+TEST_F(Fields, AFirstLookAtSumsThatOverflowIsTheDefinition) {
+  make_for_a_look(600, 10);
+  fields_[0].weight = fields_[2].weight = 3e38f;
+  fields_[1].weight = 1.0f;
+  for (const bool renormalize : {false, true}) {
+    JobOptions options = options_for(Metric::kCosine, 3);
+    options.renormalize = renormalize;
+    run_job(input(false), knn_, options);
+    options.isa = Isa::kScalar;
+    run_job(input(false), folder_ / "scalar.knn", options);
+    EXPECT_TRUE(read_bytes(knn_) == read_bytes(folder_ / "scalar.knn")) << renormalize;
+  }
+}
+
+// A hashed vocabulary's columns are not the dense field's.
+TEST_F(Fields, AFirstLookGoesOnBesideManySparseColumns) {
+  generate_matrix(path(0, false),
+                  {.kind = GenerateOptions::Kind::kSparse, .rows = 3000, .dims = 200'000, .nonzeros_per_row = 20.0});
+  generate_matrix(path(1, false), {.rows = 3000, .dims = 40});
+  JobInput both;
+  both.fields = {{"text", path(0, false), "", 0.5f}, {"image", path(1, false), "", 0.5f}};
+  JobOptions options = options_for(Metric::kCosine, 3);
+  const JobReport report = run_job(both, knn_, options);
+  if (kernels::has_matrix_unit()) {
+    EXPECT_LT(report.pairs_by_definition, report.pairs_scored / 4);
+  }
+  options.isa = Isa::kScalar;
+  run_job(both, folder_ / "scalar.knn", options);
+  EXPECT_TRUE(read_bytes(knn_) == read_bytes(folder_ / "scalar.knn"));
+}
+
+TEST_F(Fields, BudgetsAndThreadsGiveTheSameBytes) {
+  for (const float last_weight : {-0.125f, 0.125f}) {
+    make(kSpillingRows, 10, last_weight);
+    JobOptions options = options_for(Metric::kCosine, kSpillingRows / 3);
+    run_job(input(false), knn_, options);
+    EXPECT_EQ(first_difference(knn_, fields_answer(fields_, false, Metric::kCosine, kSpillingRows / 3)), "");
+    const std::string bytes = read_bytes(knn_);
+    for (const std::uint32_t threads : {1u, 2u}) {
+      options.threads = threads;
+      options.budget_bytes = 1;
+      // A process that runs several jobs is larger than one that starts: some room for that.
+      options.budget_bytes = plan_job_at_least(input(false), options).smallest_budget_bytes + (std::uint64_t{2} << 20);
+      EXPECT_TRUE(plan_job(input(false), options).spills);
+      run_job(input(false), folder_ / "b.knn", options);
+      EXPECT_EQ(read_bytes(folder_ / "b.knn"), bytes) << threads;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include "engine/join/field_scorer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/base/checked.h"
 #include "engine/base/clock.h"
@@ -13,7 +14,9 @@ namespace simtile::join {
 namespace {
 
 using kernels::ColumnPostings;
+using kernels::kColumnMask;
 using kernels::kDenseColumn;
+using kernels::kQueryShift;
 
 // A list costs about as much for each of its rows as a dense column does for so many of the tile's.
 constexpr std::uint32_t kDenseShare = 10;
@@ -23,17 +26,25 @@ void divide_all(float* sums, std::uint32_t count, float denominator) {
   for (std::uint32_t b = 0; b < count; ++b) sums[b] /= denominator;
 }
 
+// Of a block whose first row is the stripe's row first_row, the scores of these pairs.
+void take_pairs(const float* block, std::uint32_t stride, std::uint64_t first_row, const std::uint32_t* pairs,
+                std::uint32_t count, float* scores) noexcept {
+  for (std::uint32_t i = 0; i < count; ++i)
+    scores[i] = block[((pairs[i] >> kQueryShift) - first_row) * stride + (pairs[i] & kColumnMask)];
+}
+
 }  // namespace
 
 FieldScorer::FieldScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-                         const kernels::TileKernel& kernel)
+                         const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel)
     : shapes_(shapes),
       kernel_(&kernel),
+      screen_kernel_(&screen_kernel),
       block_kernel_(&kernels::block_kernel_of(kernel)),
       sums_are_needed_(shapes.fields.size() > 1 || shapes.fields.front().weight != 1.0f || shapes.renormalize),
       fields_(shapes.fields.size()) {
-  const std::uint64_t columns = round_up(plan.tile_columns, kernel.base_width);
-  const std::uint64_t block_bytes = kernel.query_width * columns * sizeof(float);
+  const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
+  const std::uint64_t block_bytes = shapes.query_width * columns * sizeof(float);
   scores_ = BudgetedMemory(budget, block_bytes);
   partial_ = BudgetedMemory(budget, block_bytes);
   if (sums_are_needed_) sums_ = BudgetedMemory(budget, block_bytes);
@@ -48,10 +59,18 @@ FieldScorer::FieldScorer(PageBudget& budget, const plan::Shapes& shapes, const p
           BudgetedMemory(budget, plan::most_stripe_columns(shape, plan.stripe_rows) * sizeof(ColumnPostings));
       field.dense_columns =
           BudgetedMemory(budget, std::min(plan::kMostDenseColumns, shape.dims) * columns * sizeof(float));
+      if (plans_a_look()) field.scores = BudgetedMemory(budget, block_bytes);
     } else {
       field.panels = BudgetedMemory(budget, columns * shape.dims * sizeof(float));
-      field.scratch = BudgetedMemory(budget, kernel.base_width * shape.dims * sizeof(float));
+      field.scratch = BudgetedMemory(budget, shapes.base_width * shape.dims * sizeof(float));
+      if (plans_a_look())
+        field.rounded.emplace(budget, shape.dims, shape.rounded_floats, plan.tile_columns, screen_kernel.base_width,
+                              screen_kernel.pack_base_panel);
     }
+  }
+  if (plans_a_look()) {
+    pair_scores_ = BudgetedMemory(budget, plan::kPairsScoredAtOnce * sizeof(float));
+    pair_sums_ = BudgetedMemory(budget, plan::kPairsScoredAtOnce * sizeof(float));
   }
   if (!shapes.renormalize) return;
   present_ = BudgetedMemory(budget, columns * sizeof(std::uint32_t));
@@ -62,8 +81,8 @@ FieldScorer::FieldScorer(PageBudget& budget, const plan::Shapes& shapes, const p
 }
 
 void FieldScorer::begin_tile(Side& base, const FieldStripe& stripe, const plan::Tile& tile) {
-  const std::uint64_t columns = tile.base_end - tile.base_begin;
-  columns_ = static_cast<std::uint32_t>(round_up(columns, kernel_->base_width));
+  base_rows_ = static_cast<std::uint32_t>(tile.base_end - tile.base_begin);
+  columns_ = static_cast<std::uint32_t>(round_up(base_rows_, shapes_.base_width));
   if (shapes_.renormalize) std::fill_n(present_.as<std::uint32_t>(), columns_, 0u);
   for (std::size_t f = 0; f < fields_.size(); ++f) {
     Side& side = base.field(f);
@@ -78,15 +97,38 @@ void FieldScorer::pack_dense(std::size_t f, DenseRows& rows, const plan::Tile& t
   Field& field = fields_[f];
   const std::uint64_t dims = shapes_.fields[f].dims;
   const auto start = Clock::now();
-  const std::uint64_t columns = tile.base_end - tile.base_begin;
-  DenseRows::Window window = rows.window(tile.base_begin, columns);
-  window.load(0, columns);
+  DenseRows::Window window = rows.window(tile.base_begin, base_rows_);
+  window.load(0, base_rows_);
   seconds_loading_ += seconds_since(start);
-  pack_panels(window, 0, columns, kernel_->base_width, dims, kernel_->pack_base_panel, field.scratch.as<float>(),
-              field.panels.as<float>());
+  if (field.rounded) {
+    field.rounded->clear();
+    field.rounded->load(window, 0, base_rows_);
+  } else {
+    pack_panels(window, 0, base_rows_, kernel_->base_width, dims, kernel_->pack_base_panel, field.scratch.as<float>(),
+                field.panels.as<float>());
+  }
   if (shapes_.renormalize)
-    mark_present(window, columns, dims, field.scratch.as<float>(), 1u << f, present_.as<std::uint32_t>());
+    mark_present(window, base_rows_, dims, field.scratch.as<float>(), 1u << f, present_.as<std::uint32_t>());
   window.close();
+}
+
+bool FieldScorer::all_fit(const FieldStripe& stripe) const noexcept {
+  for (std::size_t f = 0; f < fields_.size(); ++f)
+    if (fields_[f].rounded && !(fields_[f].rounded->all_fit() && stripe.rounded(f).all_fit())) return false;
+  return true;
+}
+
+void FieldScorer::give_bounds() {
+  gives_bounds_ = true;
+  for (Field& field : fields_)
+    if (field.rounded) field.rounded->pack(base_rows_);
+}
+
+void FieldScorer::give_scores() {
+  gives_bounds_ = false;
+  for (Field& field : fields_)
+    if (field.rounded)
+      field.rounded->pack_exactly(kernel_->pack_base_panel, kernel_->base_width, base_rows_, field.panels.as<float>());
 }
 
 // A counting sort by local column: count, frame, place.
@@ -161,7 +203,7 @@ kernels::ScoreBlock FieldScorer::score(const FieldStripe& stripe, std::uint64_t 
     else
       score_dense(f, stripe, first_row, rows, first_column);
     if (sums_are_needed_)
-      block_kernel_->add_weighted(shapes_.fields[f].weight, scores_.as<float>(), block, sums_.as<float>());
+      block_kernel_->add_weighted(shapes_.fields[f].weight, scores_of(fields_[f]), block, sums_.as<float>());
   }
   if (shapes_.renormalize) renormalize(stripe, first_row, rows, first_column);
   kernels::ScoreBlock result{};
@@ -174,15 +216,29 @@ kernels::ScoreBlock FieldScorer::score(const FieldStripe& stripe, std::uint64_t 
 
 void FieldScorer::score_dense(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows,
                               std::uint32_t first_column) {
-  const std::uint64_t dims = shapes_.fields[f].dims;
+  const Field& field = fields_[f];
+  const auto dims = static_cast<std::uint32_t>(shapes_.fields[f].dims);
   kernels::Strip strip{};
-  strip.query_panel = stripe.panel(f, first_row / kernel_->query_width);
-  strip.base_panels = fields_[f].panels.as<float>() + std::size_t{first_column} * dims;
   strip.partial_scores = partial_.as<float>();
-  strip.dims = static_cast<std::uint32_t>(dims);
   strip.query_rows = rows;
-  strip.base_panel_count = (columns_ - first_column) / kernel_->base_width;
-  kernel_->store_inner_products(strip, scores_.as<float>() + first_column, columns_);
+  strip.base_panel_count = (columns_ - first_column) / shapes_.base_width;
+  float* scores = scores_.as<float>() + first_column;
+  if (gives_bounds_) {
+    strip.query_panel = stripe.rounded(f).panel(first_row / shapes_.query_width);
+    strip.base_panels = field.rounded->panel(first_column / shapes_.base_width);
+    strip.dims = field.rounded->panel_dims();
+    screen_kernel_->store_bounds(strip, scores, columns_);
+    return;
+  }
+  if (field.rounded) {
+    kernel_->pack_query_panel(stripe.rounded(f).row(first_row), dims, rows, dims, field.scratch.as<float>());
+    strip.query_panel = field.scratch.as<float>();
+  } else {
+    strip.query_panel = stripe.panel(f, first_row / kernel_->query_width);
+  }
+  strip.base_panels = field.panels.as<float>() + std::size_t{first_column} * dims;
+  strip.dims = dims;
+  kernel_->store_inner_products(strip, scores, columns_);
 }
 
 void FieldScorer::score_sparse(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows) {
@@ -192,7 +248,47 @@ void FieldScorer::score_sparse(std::size_t f, const FieldStripe& stripe, std::ui
   for (std::uint32_t q = 0; q < rows; ++q) {
     const FieldStripe::Row row = stripe.row(f, first_row + q);
     block_kernel_->score_sparse_row(bases, row.columns, row.values, row.count,
-                                    scores_.as<float>() + std::size_t{q} * columns_);
+                                    scores_of(field) + std::size_t{q} * columns_);
+  }
+}
+
+void FieldScorer::score_survivors(const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t first,
+                                  kernels::Survivors& survivors) {
+  constexpr auto kMost = static_cast<std::uint32_t>(plan::kPairsScoredAtOnce);
+  auto* scores = pair_scores_.as<float>();
+  auto* sums = pair_sums_.as<float>();
+  const std::uint32_t end = survivors.count;
+  survivors.count = first;
+  for (std::uint32_t at = first; at < end; at += kMost) {
+    const std::uint32_t count = std::min(kMost, end - at);
+    const std::uint32_t* pairs = survivors.pairs + at;
+    const std::uint64_t padded = round_up(count, shapes_.base_width);
+    std::fill_n(sums, padded, 0.0f);
+    for (std::size_t f = 0; f < fields_.size(); ++f) {
+      const Field& field = fields_[f];
+      if (field.rounded)
+        kernel_->inner_product_of_row_pairs(stripe.rounded(f).row(0), field.rounded->row(0),
+                                            static_cast<std::uint32_t>(shapes_.fields[f].dims), pairs, count, scores);
+      else
+        take_pairs(scores_of(field), columns_, first_row, pairs, count, scores);
+      block_kernel_->add_weighted(shapes_.fields[f].weight, scores, padded, sums);
+    }
+    if (shapes_.renormalize) renormalize_pairs(stripe, pairs, count, sums);
+    // No NaN survives.
+    for (std::uint32_t i = 0; i < count; ++i) {
+      survivors.scores[survivors.count] = sums[i];
+      survivors.pairs[survivors.count] = pairs[i];
+      survivors.count += std::isnan(sums[i]) ? 0 : 1;
+    }
+  }
+}
+
+void FieldScorer::renormalize_pairs(const FieldStripe& stripe, const std::uint32_t* pairs, std::uint32_t count,
+                                    float* sums) const noexcept {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t common =
+        stripe.present(pairs[i] >> kQueryShift) & present_.as<std::uint32_t>()[pairs[i] & kColumnMask];
+    sums[i] = common == 0 ? 0.0f : sums[i] / denominators_.as<float>()[common];
   }
 }
 

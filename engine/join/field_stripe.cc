@@ -31,9 +31,9 @@ void mark_present(const SparseRows::Window& window, std::uint64_t rows, std::uin
 }
 
 FieldStripe::FieldStripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-                         const kernels::TileKernel& kernel)
+                         const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel)
     : shapes_(&shapes),
-      panel_width_(kernel.query_width),
+      panel_width_(shapes.query_width),
       pack_panel_(kernel.pack_query_panel),
       rows_at_once_(plan::packing_rows(shapes)),
       fields_(shapes.fields.size()) {
@@ -46,6 +46,10 @@ FieldStripe::FieldStripe(PageBudget& budget, const plan::Shapes& shapes, const p
       field.columns = BudgetedMemory(budget, bytes / 2);
       field.ends = BudgetedMemory(budget, (plan.stripe_rows + 1) * sizeof(std::uint32_t));
       field.numbers = BudgetedMemory(budget, shape.dims * sizeof(std::uint32_t));
+    } else if (shape.rounded_floats != 0) {
+      field.rounded.emplace(budget, shape.dims, shape.rounded_floats, plan.stripe_rows, panel_width_,
+                            screen_kernel.pack_query_panel);
+      field.scratch = BudgetedMemory(budget, shape.dims * sizeof(float));
     } else {
       const std::uint64_t panel_bytes = panel_width_ * shape.dims * sizeof(float);
       field.panels = BudgetedMemory(budget, divide_up(plan.stripe_rows, panel_width_) * panel_bytes);
@@ -67,19 +71,28 @@ void FieldStripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
 }
 
 void FieldStripe::pack_dense(std::size_t f, DenseRows& rows, std::uint64_t begin, std::uint64_t end) {
-  Field& field = fields_[f];
-  const std::uint64_t dims = shapes_->fields[f].dims;
+  std::optional<RoundedRows>& rounded = fields_[f].rounded;
+  if (rounded) rounded->clear();
   for (std::uint64_t at = begin; at < end; at += rows_at_once_) {
     const std::uint64_t count = std::min(rows_at_once_, end - at);
     DenseRows::Window window = rows.window(at, count);
     window.load(0, count);
-    pack_panels(window, 0, count, panel_width_, dims, pack_panel_, field.scratch.as<float>(),
-                field.panels.as<float>() + (at - begin) * dims);
-    if (shapes_->renormalize)
-      mark_present(window, count, dims, field.scratch.as<float>(), 1u << f,
-                   present_.as<std::uint32_t>() + (at - begin));
+    take_rows(f, window, at - begin, count);
     window.close();
   }
+  if (rounded && rounded->all_fit()) rounded->pack(end - begin);
+}
+
+// The window's rows become the stripe's rows from `at` on.
+void FieldStripe::take_rows(std::size_t f, const DenseRows::Window& window, std::uint64_t at, std::uint64_t rows) {
+  Field& field = fields_[f];
+  const std::uint64_t dims = shapes_->fields[f].dims;
+  auto* scratch = field.scratch.as<float>();
+  if (field.rounded)
+    field.rounded->load(window, at, rows);
+  else
+    pack_panels(window, 0, rows, panel_width_, dims, pack_panel_, scratch, field.panels.as<float>() + at * dims);
+  if (shapes_->renormalize) mark_present(window, rows, dims, scratch, 1u << f, present_.as<std::uint32_t>() + at);
 }
 
 void FieldStripe::pack_sparse(std::size_t f, SparseRows& rows, std::uint64_t begin, std::uint64_t end) {

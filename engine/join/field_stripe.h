@@ -1,5 +1,5 @@
 // A stripe's query rows of a job on fields (plan::Shapes::fields): of dense fields as panels (kernels/tile_kernel.h),
-// of sparse ones row by row, their columns renumbered.
+// or all that a first look needs (rounded_rows.h), of sparse ones row by row, their columns renumbered.
 //
 // The columns that a stripe's rows hold between them are numbered in ascending order: its *local columns*. They are few
 // beside a hashed vocabulary's million, so that a tile's postings can be indexed by them, and what the tile holds in
@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/join/rounded_rows.h"
 #include "engine/join/side.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
@@ -22,12 +24,14 @@ namespace simtile::join {
 class FieldStripe {
  public:
   FieldStripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
-              const kernels::TileKernel& kernel);
+              const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel);
 
   // Packs query rows [begin, end) over whatever was packed before.
   void pack(Side& queries, std::uint64_t begin, std::uint64_t end);
 
-  // Dense field: the panel that starts with the stripe's row panel * query_width.
+  // Dense field, with a first look: all that is made of the rows.
+  const RoundedRows& rounded(std::size_t field) const noexcept { return *fields_[field].rounded; }
+  // Dense field, without: the panel that starts with the stripe's row panel * query_width.
   const float* panel(std::size_t field, std::uint64_t panel) const noexcept {
     return fields_[field].panels.as<float>() + panel * panel_width_ * shapes_->fields[field].dims;
   }
@@ -57,10 +61,12 @@ class FieldStripe {
  private:
   struct Field {
     BudgetedMemory panels, scratch;                 // dense
+    std::optional<RoundedRows> rounded;             // dense, with a first look: instead of panels
     BudgetedMemory values, columns, ends, numbers;  // sparse
     std::uint32_t local_columns = 0;
   };
   void pack_dense(std::size_t field, DenseRows& rows, std::uint64_t begin, std::uint64_t end);
+  void take_rows(std::size_t field, const DenseRows::Window& window, std::uint64_t at, std::uint64_t rows);
   void pack_sparse(std::size_t field, SparseRows& rows, std::uint64_t begin, std::uint64_t end);
   static void renumber_columns(Field& field, std::uint64_t dims, std::uint32_t used);
 

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -156,6 +157,31 @@ void open_sides(const std::vector<JobField>& fields, std::optional<Side>& base, 
     check_sides(base->field(f).matrix, queries ? &queries->field(f).matrix : nullptr);
 }
 
+// A sum of bounds is a bound where no weight turns it round: a fused multiply-add ascends with each of its operands,
+// and so does its rounding.
+bool may_look_first(const plan::Shapes& shapes) {
+  constexpr std::uint64_t kFewestDims = 16;
+  if (shapes.few_queries || shapes.product_dims() < kFewestDims) return false;
+  if (!shapes.by_fields()) return !shapes.sparse;
+  return std::all_of(shapes.fields.begin(), shapes.fields.end(),
+                     [](const plan::FieldShape& field) { return field.weight > 0.0f; });
+}
+
+void round_rows(const kernels::ScreenKernel& first, plan::Shapes& shapes) {
+  const auto floats_of_row = [&](std::uint64_t dims) {
+    return first.floats_of_row(static_cast<std::uint32_t>(dims + 1));
+  };
+  if (!shapes.by_fields()) {
+    shapes.rounded_floats = floats_of_row(shapes.dims);
+    return;
+  }
+  for (plan::FieldShape& field : shapes.fields) {
+    if (field.sparse) continue;
+    field.rounded_floats = floats_of_row(field.dims);
+    shapes.rounded_floats += field.rounded_floats;
+  }
+}
+
 }  // namespace
 
 std::uint32_t available_processors() {
@@ -187,12 +213,11 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
 // A first look holds rows and panels of two kinds: not where so few rows would be left to a stripe that making base
 // rows ready took back what it gains.
 void PreparedJob::plan_first_look() {
-  constexpr std::uint64_t kFewestDims = 16;
   const kernels::ScreenKernel& first = *screen_kernel;
-  if (first.looseness == 0.0 || shapes.sparse || shapes.by_fields() || shapes.few_queries || shapes.dims < kFewestDims)
-    return;
+  if (first.looseness == 0.0 || !may_look_first(shapes)) return;
   const plan::TilePlan without = plan;
-  shapes.rounded_floats = first.floats_of_row(static_cast<std::uint32_t>(shapes.dims + 1));
+  const plan::Shapes shapes_without = shapes;
+  round_rows(first, shapes);
   shapes.query_width = first.query_width;
   shapes.base_width = first.base_width;
   try {
@@ -203,9 +228,7 @@ void PreparedJob::plan_first_look() {
   }
   plan.smallest_bytes = without.smallest_bytes;
   if (plan.stripe_rows >= 512 || plan.stripe_rows >= without.stripe_rows / 2) return;
-  shapes.rounded_floats = 0;
-  shapes.query_width = kernel->query_width;
-  shapes.base_width = kernel->base_width;
+  shapes = shapes_without;
   plan = without;
 }
 

@@ -26,18 +26,18 @@ double squared_norm(const float* values, std::uint32_t count) {
 
 }  // namespace
 
-RoundedRows::RoundedRows(PageBudget& budget, const plan::Shapes& shapes, std::uint64_t rows, std::uint32_t width,
-                         kernels::PackPanel pack_panel)
-    : dims_(static_cast<std::uint32_t>(shapes.dims)),
+RoundedRows::RoundedRows(PageBudget& budget, std::uint64_t dims, std::uint64_t rounded_floats, std::uint64_t rows,
+                         std::uint32_t width, kernels::PackPanel pack_panel)
+    : dims_(static_cast<std::uint32_t>(dims)),
       width_(width),
       pack_panel_(pack_panel),
-      margin_(screen::ScreenMargin::of_whole_rows(shapes.dims)),
-      panel_floats_(width * shapes.rounded_floats) {
+      margin_(screen::ScreenMargin::of_whole_rows(dims)),
+      panel_floats_(width * rounded_floats) {
   const std::uint64_t padded = round_up(rows, width);
-  rows_ = BudgetedMemory(budget, padded * shapes.dims * sizeof(float));
+  rows_ = BudgetedMemory(budget, padded * dims * sizeof(float));
   squared_norms_ = BudgetedMemory(budget, padded * sizeof(double));
-  panels_ = BudgetedMemory(budget, padded * shapes.rounded_floats * sizeof(float));
-  widened_ = BudgetedMemory(budget, width * (shapes.dims + 1) * sizeof(float));
+  panels_ = BudgetedMemory(budget, padded * rounded_floats * sizeof(float));
+  widened_ = BudgetedMemory(budget, width * (dims + 1) * sizeof(float));
 }
 
 void RoundedRows::load(const DenseRows::Window& window, std::uint64_t at, std::uint64_t rows) {
@@ -60,6 +60,13 @@ void RoundedRows::pack(std::uint64_t rows) {
     }
     pack_panel_(widened, panel_dims(), count, panel_dims(), panels_.as<float>() + done / width_ * panel_floats_);
   }
+}
+
+void RoundedRows::pack_exactly(kernels::PackPanel pack_panel, std::uint32_t width, std::uint64_t rows,
+                               float* panels) const {
+  for (std::uint64_t done = 0; done < rows; done += width)
+    pack_panel(row(done), dims_, static_cast<std::uint32_t>(std::min<std::uint64_t>(width, rows - done)), dims_,
+               panels + done * dims_);
 }
 
 }  // namespace simtile::join

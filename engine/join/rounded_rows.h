@@ -15,16 +15,16 @@
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/dense_rows.h"
 #include "engine/memory/lease.h"
-#include "engine/plan/tile_plan.h"
 #include "engine/screen/screen_margin.h"
 
 namespace simtile::join {
 
 class RoundedRows {
  public:
-  // `rows`: the most at once. `width` and `pack_panel`: of the kernel, for this side.
-  RoundedRows(PageBudget& budget, const plan::Shapes& shapes, std::uint64_t rows, std::uint32_t width,
-              kernels::PackPanel pack_panel);
+  // `rows`: the most at once. `rounded_floats`: of a row in a panel. `width` and `pack_panel`: of the kernel, for this
+  // side.
+  RoundedRows(PageBudget& budget, std::uint64_t dims, std::uint64_t rounded_floats, std::uint64_t rows,
+              std::uint32_t width, kernels::PackPanel pack_panel);
 
   // Rows that were taken before are forgotten.
   void clear() noexcept { all_fit_ = true; }
@@ -32,6 +32,9 @@ class RoundedRows {
   void load(const DenseRows::Window& window, std::uint64_t at, std::uint64_t rows);
   // Packs rows [0, rows) into panels. They must all fit.
   void pack(std::uint64_t rows);
+
+  // Packs rows [0, rows) as they are, for the definition's kernel.
+  void pack_exactly(kernels::PackPanel pack_panel, std::uint32_t width, std::uint64_t rows, float* panels) const;
 
   // Whether bounds of these rows neither overflow nor vanish.
   bool all_fit() const noexcept { return all_fit_; }

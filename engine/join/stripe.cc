@@ -53,7 +53,7 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
       dims_(shapes.dims),
       rows_at_once_(plan::packing_rows(shapes)) {
   if (shapes.by_fields()) {
-    fields_.emplace(budget, shapes, plan, kernel);
+    fields_.emplace(budget, shapes, plan, kernel, screen_kernel);
     return;
   }
   if (shapes.sparse) {
@@ -71,7 +71,8 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
     return;
   }
   if (shapes.rounded_floats != 0) {
-    rounded_.emplace(budget, shapes, plan.stripe_rows, panel_width_, screen_kernel.pack_query_panel);
+    rounded_.emplace(budget, shapes.dims, shapes.rounded_floats, plan.stripe_rows, panel_width_,
+                     screen_kernel.pack_query_panel);
     return;
   }
   panel_floats_ = dims_ * panel_width_;

@@ -10,15 +10,16 @@
 
 namespace simtile::join {
 
+using kernels::kColumnMask;
 using kernels::kQueryShift;
 
 namespace {
-constexpr std::uint32_t kColumnMask = (1u << kQueryShift) - 1;
 
 void append(kernels::Survivors& survivors, float score, std::uint32_t pair) {
   survivors.scores[survivors.count] = score;
   survivors.pairs[survivors.count++] = pair;
 }
+
 }  // namespace
 
 TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
@@ -48,7 +49,7 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   }
   base_thresholds_ = BudgetedMemory(budget, columns * sizeof(float));
   if (shapes.by_fields()) {
-    fields_.emplace(budget, shapes, plan, kernel);
+    fields_.emplace(budget, shapes, plan, kernel, screen_kernel);
   } else if (shapes.sparse) {
     row_scores_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(float));
   } else {
@@ -63,7 +64,8 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
       scratch_ = BudgetedMemory(budget, std::max(kernel.base_width, kernel.query_width) * shapes.dims * sizeof(float));
       if (shapes.rounded_floats != 0)
-        rounded_.emplace(budget, shapes, plan.tile_columns, screen_kernel.base_width, screen_kernel.pack_base_panel);
+        rounded_.emplace(budget, shapes.dims, shapes.rounded_floats, plan.tile_columns, screen_kernel.base_width,
+                         screen_kernel.pack_base_panel);
       else if (metric == Metric::kL2)
         base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
     }
@@ -104,7 +106,7 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
     score_sparse_l2(stripe, tile, *window.sparse);
   window.close();
   drain(stripe, tile);
-  if (rounded_ ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
+  if (plans_a_look() ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
   survivors_of_tile_ = 0;
   if (column_state_) spill_column_state(tile);
 }
@@ -183,21 +185,21 @@ bool TileScorer::product_may_overflow(const Stripe& stripe, std::uint64_t column
 // about as much as ten: beyond that share, the definition's kernel is the faster way. Where the margin itself lets many
 // through (rows far from the origin and near to each other), it is not tried again soon.
 void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept {
-  const double largest_share = rounded_ ? 0.09 : 0.02;
+  const double largest_share = plans_a_look() ? 0.09 : 0.02;
   constexpr std::uint32_t kMostTilesBeforeAnotherTry = 64;
   const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
   const bool few = static_cast<double>(survivors_of_tile_) < largest_share * pairs;
   if (by_product_ || looks_first_) {
     // A look that fails costs ten tiles, and fails on a stripe's first tiles where it would not on later ones: each
     // failure after another waits twice as long. A product that fails costs fifty.
-    const std::uint32_t longer = rounded_ ? 2 * tiles_before_another_try_ : kMostTilesBeforeAnotherTry;
+    const std::uint32_t longer = plans_a_look() ? 2 * tiles_before_another_try_ : kMostTilesBeforeAnotherTry;
     tiles_before_another_try_ = few ? 1 : std::min(longer, kMostTilesBeforeAnotherTry);
     if (!few) tiles_to_score_directly_ = tiles_before_another_try_;
   }
   if (tiles_to_score_directly_ > 0) --tiles_to_score_directly_;
   // With thresholds still open, a tile says nothing about the next.
-  const bool decide_first = few && tiles_to_score_directly_ == 0 && margin_.is_usable();
-  (rounded_ ? next_looks_first_ : next_by_product_) = decide_first;
+  const bool decide_first = few && tiles_to_score_directly_ == 0 && (metric_ != Metric::kL2 || margin_.is_usable());
+  (plans_a_look() ? next_looks_first_ : next_by_product_) = decide_first;
 }
 
 float TileScorer::query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept {
@@ -268,9 +270,22 @@ void TileScorer::score_few_queries(const Stripe& stripe, const plan::Tile& tile,
 
 void TileScorer::score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base) {
   fields_->begin_tile(base, stripe.fields(), tile);
+  look_where_it_pays(
+      stripe, tile, plans_a_look() && fields_->all_fit(stripe.fields()),
+      [&](StripeRows rows) {
+        fields_->give_scores();
+        score_field_rows(stripe, tile, rows);
+      },
+      [&](StripeRows rows) {
+        fields_->give_bounds();
+        score_field_rows(stripe, tile, rows);
+      });
+}
+
+void TileScorer::score_field_rows(const Stripe& stripe, const plan::Tile& tile, StripeRows rows) {
   load_base_thresholds(tile);
   walk_strips(
-      stripe, tile, {0, stripe.rows()}, nullptr, 0, 0, [](std::uint64_t) -> const float* { return nullptr; },
+      stripe, tile, rows, nullptr, 0, 0, [](std::uint64_t) -> const float* { return nullptr; },
       [&](kernels::Strip& strip, std::uint64_t row) {
         load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
         const auto first_column = static_cast<std::uint32_t>(strip.base_thresholds - base_thresholds_.as<float>());
@@ -278,7 +293,14 @@ void TileScorer::score_fields(const Stripe& stripe, const plan::Tile& tile, Side
         block.query_thresholds = query_thresholds_.as<float>();
         block.base_thresholds = strip.base_thresholds;
         block.first_pair = strip.first_pair;
-        block_kernel_->compare_scores(block, for_queries_.list, for_bases_.list);
+        if (!looks_first_) {
+          block_kernel_->compare_scores(block, for_queries_.list, for_bases_.list);
+          return;
+        }
+        const std::uint32_t first = for_queries_.list.count;
+        block_kernel_->compare_bounds(block, for_queries_.list);
+        fields_->score_survivors(stripe.fields(), row, first, for_queries_.list);
+        scored_by_definition_ += for_queries_.list.count - first;
       });
 }
 
@@ -322,7 +344,7 @@ void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {
                      {query_thresholds_.as<float>(), base_thresholds_.as<float>(), query_offsets_.as<float>(),
                       base_offsets_.as<float>()},
                      for_queries_.list);
-  } else if (looks_first_) {
+  } else if (looks_first_ && !fields_) {
     const kernels::RescorePairs rescore =
         metric_ == Metric::kL2 ? kernel_->squared_l2_of_row_pairs : kernel_->inner_product_of_row_pairs;
     rescore(stripe.rounded().row(0), rounded_->row(0), static_cast<std::uint32_t>(shapes_.dims),

@@ -12,7 +12,7 @@
 // drained.
 //
 // Where there is a matrix unit, it takes the first look (rounded_rows.h): bounds instead of scores, and the definition
-// for the pairs that they let through, while those are few.
+// for the pairs that they let through, while those are few. The dense ones of several fields likewise (field_scorer.h).
 //
 // With few queries nothing is packed but they: base rows pass once, where they lie (kernels::RowStrip).
 //
@@ -62,20 +62,27 @@ class TileScorer {
  private:
   void score_dense(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_rounded(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
-  std::uint64_t rows_before_a_look(const Stripe& stripe, const plan::Tile& tile) const noexcept;
-  void look_first(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row);
-  void score_rows_directly(const Stripe& stripe, const plan::Tile& tile, std::uint64_t end_row);
   void score_screened(const Stripe& stripe, const plan::Tile& tile, SideWindow& window);
   // Rows of the stripe, counted from its first; panels begin with them.
   struct StripeRows {
     std::uint64_t begin, end;
   };
+  // With a first look planned: score_directly(rows) for the stripe's rows up to some, look_first(rows) for the others.
+  template <typename ScoreDirectly, typename LookFirst>
+  void look_where_it_pays(const Stripe& stripe, const plan::Tile& tile, bool all_fit, ScoreDirectly score_directly,
+                          LookFirst look_first);
+  std::uint64_t rows_before_a_look(const Stripe& stripe, const plan::Tile& tile) const noexcept;
+  void look_first(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
+  void score_rows_directly(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
+  std::uint64_t pairs_of(const Stripe& stripe, const plan::Tile& tile, StripeRows rows) const noexcept;
   // Walks these rows' query panels past the tile's base panels: score_strip(strip, first row in the stripe).
   template <typename QueryPanel, typename ScoreStrip>
   void walk_strips(const Stripe& stripe, const plan::Tile& tile, StripeRows rows, const float* base_panels,
                    std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel, ScoreStrip score_strip);
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base);
+  void score_field_rows(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
+  bool plans_a_look() const noexcept { return shapes_.rounded_floats != 0; }
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   template <typename Window>
   void load(Window& window, std::uint64_t first, std::uint64_t rows);

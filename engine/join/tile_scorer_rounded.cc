@@ -15,15 +15,10 @@ void TileScorer::score_rounded(const Stripe& stripe, const plan::Tile& tile, Den
   rounded_->clear();
   rounded_->load(window, 0, columns);
   window.close();
-  const bool may_look = next_looks_first_ && rounded_->all_fit() && stripe.rounded().all_fit();
-  const std::uint64_t first_looked_at = may_look ? rows_before_a_look(stripe, tile) : stripe.rows();
-  if (first_looked_at > 0) score_rows_directly(stripe, tile, first_looked_at);
-  if (first_looked_at < stripe.rows()) {
-    drain(stripe, tile);
-    look_first(stripe, tile, first_looked_at);
-  }
-  // A tile with rows that had no neighbours yet says nothing about the next.
-  tile_tells_ = !may_look || first_looked_at == 0;
+  look_where_it_pays(
+      stripe, tile, rounded_->all_fit() && stripe.rounded().all_fit(),
+      [&](StripeRows rows) { score_rows_directly(stripe, tile, rows); },
+      [&](StripeRows rows) { look_first(stripe, tile, rows); });
 }
 
 // So many query rows of the stripe are scored directly, so that rows without K neighbours find some: all of whose pairs
@@ -45,14 +40,13 @@ std::uint64_t TileScorer::rows_before_a_look(const Stripe& stripe, const plan::T
   return std::min(stripe.rows(), round_up(kept_ * kRowsForEachNeighbour, strips));
 }
 
-void TileScorer::look_first(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row) {
-  looks_first_ = true;
+void TileScorer::look_first(const Stripe& stripe, const plan::Tile& tile, StripeRows rows) {
   by_product_ = metric_ == Metric::kL2;
   rounded_->pack(tile.base_end - tile.base_begin);
   load_base_thresholds(tile);
   const kernels::ScreenStrip screen_strip = by_product_ ? screen_kernel_->squared_l2 : screen_kernel_->inner_product;
   walk_strips(
-      stripe, tile, {first_row, stripe.rows()}, rounded_->panel(0), rounded_->panel_floats(), rounded_->panel_dims(),
+      stripe, tile, rows, rounded_->panel(0), rounded_->panel_floats(), rounded_->panel_dims(),
       [&](std::uint64_t panel) { return stripe.rounded().panel(panel); },
       [&](kernels::Strip& strip, std::uint64_t row) {
         load_query_thresholds(stripe, tile, row, strip.query_rows, 0);
@@ -62,20 +56,15 @@ void TileScorer::look_first(const Stripe& stripe, const plan::Tile& tile, std::u
       });
 }
 
-void TileScorer::score_rows_directly(const Stripe& stripe, const plan::Tile& tile, std::uint64_t end_row) {
-  looks_first_ = by_product_ = false;
+void TileScorer::score_rows_directly(const Stripe& stripe, const plan::Tile& tile, StripeRows rows) {
+  by_product_ = false;
   load_base_thresholds(tile);
   const auto dims = static_cast<std::uint32_t>(shapes_.dims);
   const std::uint32_t width = kernel_->base_width;
-  const std::uint64_t columns = tile.base_end - tile.base_begin;
-  for (std::uint64_t c = 0; c < columns; c += width) {
-    const auto rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(width, columns - c));
-    kernel_->pack_base_panel(rounded_->row(c), dims, rows, dims, panels_.as<float>() + c * dims);
-  }
-  strip_width_ = kernel_->query_width;
+  rounded_->pack_exactly(kernel_->pack_base_panel, width, tile.base_end - tile.base_begin, panels_.as<float>());
   const kernels::ScoreStrip score_strip = metric_ == Metric::kL2 ? kernel_->squared_l2 : kernel_->inner_product;
   walk_strips(
-      stripe, tile, {0, end_row}, panels_.as<float>(), std::uint64_t{dims} * width, dims,
+      stripe, tile, rows, panels_.as<float>(), std::uint64_t{dims} * width, dims,
       [&](std::uint64_t panel) {
         const std::uint64_t row = panel * strip_width_;
         kernel_->pack_query_panel(
@@ -89,11 +78,15 @@ void TileScorer::score_rows_directly(const Stripe& stripe, const plan::Tile& til
         strip.query_thresholds = query_thresholds_.as<float>();
         score_strip(strip, for_queries_.list, for_bases_.list);
       });
-  strip_width_ = shapes_.query_width;
-  for (std::uint64_t row = stripe.begin(); row < stripe.begin() + end_row; ++row) {
+}
+
+std::uint64_t TileScorer::pairs_of(const Stripe& stripe, const plan::Tile& tile, StripeRows rows) const noexcept {
+  std::uint64_t pairs = 0;
+  for (std::uint64_t row = stripe.begin() + rows.begin; row < stripe.begin() + rows.end; ++row) {
     const std::uint64_t first = shapes_.self_join ? std::max(row + 1, tile.base_begin) : tile.base_begin;
-    if (first < tile.base_end) scored_by_definition_ += tile.base_end - first;
+    if (first < tile.base_end) pairs += tile.base_end - first;
   }
+  return pairs;
 }
 
 }  // namespace simtile::join

@@ -16,6 +16,28 @@ void TileScorer::load(Window& window, std::uint64_t first, std::uint64_t rows) {
   seconds_loading_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+template <typename ScoreDirectly, typename LookFirst>
+void TileScorer::look_where_it_pays(const Stripe& stripe, const plan::Tile& tile, bool all_fit,
+                                    ScoreDirectly score_directly, LookFirst look_first) {
+  const bool may_look = next_looks_first_ && all_fit;
+  const std::uint64_t first_looked_at = may_look ? rows_before_a_look(stripe, tile) : stripe.rows();
+  if (first_looked_at > 0) {
+    const StripeRows rows{0, first_looked_at};
+    looks_first_ = false;
+    strip_width_ = kernel_->query_width;
+    score_directly(rows);
+    strip_width_ = shapes_.query_width;
+    if (plans_a_look()) scored_by_definition_ += pairs_of(stripe, tile, rows);
+  }
+  if (first_looked_at < stripe.rows()) {
+    drain(stripe, tile);
+    looks_first_ = true;
+    look_first(StripeRows{first_looked_at, stripe.rows()});
+  }
+  // A tile with rows that had no neighbours yet says nothing about the next.
+  tile_tells_ = !may_look || first_looked_at == 0;
+}
+
 template <typename QueryPanel, typename ScoreStrip>
 void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, StripeRows rows, const float* base_panels,
                              std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel,

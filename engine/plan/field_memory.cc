@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/checked.h"
+#include "engine/plan/memory_model.h"
 
 namespace simtile::plan {
 namespace {
@@ -22,7 +23,8 @@ constexpr std::uint64_t kNonzeroBytes = sizeof(float) + sizeof(std::uint32_t);
 std::uint64_t field_tile_columns(const Shapes& shapes) noexcept {
   std::uint64_t row_bytes = 0;
   for (const FieldShape& field : shapes.fields)
-    row_bytes += field.sparse ? field.base.bytes_on_average + 512 : field.dims * sizeof(float);
+    row_bytes += field.sparse ? field.base.bytes_on_average + 512
+                              : (field.rounded_floats != 0 ? field.rounded_floats : field.dims) * sizeof(float);
   const std::uint64_t fitting =
       kTileBytes / std::max<std::uint64_t>(1, row_bytes) / shapes.base_width * shapes.base_width;
   return std::min(round_up(shapes.base_rows, shapes.base_width),
@@ -40,8 +42,13 @@ std::uint64_t denominators(const Shapes& shapes) noexcept {
 
 std::uint64_t field_workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
-  // The scores of one field, their sum, and the kernel's partial ones.
-  std::uint64_t bytes = 3 * (shapes.query_width * columns * sizeof(float) + kPage);
+  // The scores of one field, their sum, and the kernel's partial ones; with a first look, those of each sparse field.
+  const bool looks_first = shapes.rounded_floats != 0;
+  const auto sparse_fields = static_cast<std::uint64_t>(
+      std::count_if(shapes.fields.begin(), shapes.fields.end(), [](const FieldShape& field) { return field.sparse; }));
+  std::uint64_t bytes =
+      (3 + (looks_first ? sparse_fields : 0)) * (shapes.query_width * columns * sizeof(float) + kPage);
+  if (looks_first) bytes += 2 * (kPairsScoredAtOnce * sizeof(float) + kPage);
   bytes += columns * sizeof(std::uint32_t) + denominators(shapes) * sizeof(float) + 2 * kPage;
   for (const FieldShape& field : shapes.fields)
     if (field.sparse)
@@ -50,7 +57,9 @@ std::uint64_t field_workspace_bytes(const Shapes& shapes, const TilePlan& plan) 
                most_stripe_columns(field, plan.stripe_rows) * 2 * sizeof(std::uint32_t) +
                std::min(kMostDenseColumns, field.dims) * columns * sizeof(float) + 6 * kPage;
     else
-      bytes += (columns + shapes.base_width) * field.dims * sizeof(float) + 2 * kPage;
+      bytes += (columns + shapes.base_width) * field.dims * sizeof(float) + 2 * kPage +
+               (looks_first ? rounded_rows_bytes(field.dims, field.rounded_floats, plan.tile_columns, shapes.base_width)
+                            : 0);
   return bytes;
 }
 
@@ -61,8 +70,13 @@ std::uint64_t field_stripe_bytes(const Shapes& shapes, const TilePlan& plan) noe
     const std::uint64_t row_bytes = most_window_bytes(field.query, plan.stripe_rows);
     // A stripe numbers its non-zeros with 32 bits.
     if (field.sparse && row_bytes / kNonzeroBytes > UINT32_MAX) return kMoreThanAnyBudget;
-    bytes += field.sparse ? row_bytes + (field.dims + plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * kPage
-                          : (rows + shapes.query_width) * field.dims * sizeof(float) + 2 * kPage;
+    if (field.sparse)
+      bytes += row_bytes + (field.dims + plan.stripe_rows + 1) * sizeof(std::uint32_t) + 4 * kPage;
+    else if (field.rounded_floats != 0)
+      bytes += rounded_rows_bytes(field.dims, field.rounded_floats, plan.stripe_rows, shapes.query_width) +
+               field.dims * sizeof(float) + kPage;
+    else
+      bytes += (rows + shapes.query_width) * field.dims * sizeof(float) + 2 * kPage;
   }
   return bytes;
 }

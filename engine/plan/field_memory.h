@@ -11,6 +11,9 @@ namespace simtile::plan {
 // So many columns of a tile may be kept as dense vectors: its heaviest.
 inline constexpr std::uint64_t kMostDenseColumns = 192;
 
+// So many of the pairs that a first look lets through are scored at once.
+inline constexpr std::uint64_t kPairsScoredAtOnce = 1024;
+
 // Base rows that a tile should have.
 std::uint64_t field_tile_columns(const Shapes& shapes) noexcept;
 

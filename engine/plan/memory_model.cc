@@ -38,12 +38,6 @@ std::uint64_t screen_row_bytes(const ScreenShape& screen, std::uint32_t width) n
          divide_up(screen.panel_dims() * sizeof(float) + 2 * sizeof(double), width);
 }
 
-// Rows and panels for a first look (join/rounded_rows.h).
-std::uint64_t rounded_rows_bytes(const Shapes& shapes, std::uint64_t rows, std::uint32_t width) noexcept {
-  return round_up(rows, width) * ((shapes.dims + shapes.rounded_floats) * sizeof(float) + sizeof(double)) +
-         width * (shapes.dims + 1) * sizeof(float) + 4 * 4096;
-}
-
 // All that tiles hold of the base. Of several fields, each worker leases one at a time.
 std::uint64_t tile_windows_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   if (!shapes.by_fields())
@@ -59,6 +53,12 @@ std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexce
 }
 
 }  // namespace
+
+std::uint64_t rounded_rows_bytes(std::uint64_t dims, std::uint64_t rounded_floats, std::uint64_t rows,
+                                 std::uint32_t width) noexcept {
+  return round_up(rows, width) * ((dims + rounded_floats) * sizeof(float) + sizeof(double)) +
+         width * (dims + 1) * sizeof(float) + 4 * 4096;
+}
 
 std::uint64_t streamed_row_bytes(const Shapes& shapes) noexcept {
   if (!shapes.screen.in_use()) return shapes.base.bytes_on_average;
@@ -106,8 +106,9 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
   const std::uint64_t partial = shapes.query_width * columns * sizeof(float);
-  const std::uint64_t rounded =
-      shapes.rounded_floats == 0 ? 0 : rounded_rows_bytes(shapes, plan.tile_columns, shapes.base_width);
+  const std::uint64_t rounded = shapes.rounded_floats == 0 ? 0
+                                                           : rounded_rows_bytes(shapes.dims, shapes.rounded_floats,
+                                                                                plan.tile_columns, shapes.base_width);
   return rounded + panels + scratch + partial + survivors + thresholds + column_state + 12 * 4096;
 }
 
@@ -131,7 +132,8 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
     return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
                    (shapes.screen.second_dims() + shapes.dims) * sizeof(float)) +
            shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 9 * 4096;
-  if (shapes.rounded_floats != 0) return rounded_rows_bytes(shapes, plan.stripe_rows, shapes.query_width);
+  if (shapes.rounded_floats != 0)
+    return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);
   return (rows + shapes.query_width) * shapes.dims * sizeof(float) + rows * sizeof(double) + 3 * 4096;
 }
 

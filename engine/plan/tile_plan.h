@@ -55,6 +55,7 @@ struct FieldShape {
   float weight = 1.0f;
   RowShape base;
   RowShape query;
+  std::uint64_t rounded_floats = 0;  // dense: as Shapes::rounded_floats
 };
 
 // The share of the work that is to be done, where it is not all of it (plan/shard.h).
@@ -80,8 +81,8 @@ struct Shapes {
   // at once as base_width says; query_width is the width of the panels for that.
   bool few_queries = false;
   ScreenShape screen;  // dense, not few_queries
-  // Dense, neither few_queries nor screened: what a row takes in a panel for a first look at all of its coordinates,
-  // rounded (join/rounded_rows.h). 0: every pair is scored by the definition at once.
+  // Neither few_queries nor screened: what a row, of several fields its dense ones, takes in panels for a first look at
+  // all of its coordinates, rounded (join/rounded_rows.h). 0: every pair is scored by the definition at once.
   std::uint64_t rounded_floats = 0;
   // Several fields, or one that is sparse (not l2) or weighted: scores are made field by field in a block
   // (join/field_scorer.h). `dims`, `base` and `query` are then those of all fields together. Otherwise empty.
