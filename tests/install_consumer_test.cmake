@@ -1,7 +1,7 @@
 # Installs the built tree into an empty prefix, then configures, builds and runs tests/install_consumer against it: once
 # through find_package, once through pkg-config; then tests/c_api_test.c, against the shared library. Arguments (-D):
 # BUILD_DIR, SOURCE_DIR, WORK_DIR, GENERATOR, COMPILER, C_COMPILER, FLAGS (the sanitizers' flags, which a consumer of a
-# sanitized library needs too).
+# sanitized library needs too), C_LINK_FLAGS (the same, for linking C).
 cmake_minimum_required(VERSION 3.22)
 
 function(run)
@@ -40,5 +40,6 @@ run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_dir} pkg-config --cflags --libs
 separate_arguments(pc_flags UNIX_COMMAND "${output}")
 get_filename_component(lib_dir ${pc_dir} DIRECTORY)
 run(${C_COMPILER} -std=c11 -pedantic -Wall -Werror -D_POSIX_C_SOURCE=200809L ${sanitizer_flags}
-    ${SOURCE_DIR}/tests/c_api_test.c -o ${WORK_DIR}/c_consumer ${pc_flags} -pthread -lm -Wl,-rpath,${lib_dir})
+    ${SOURCE_DIR}/tests/c_api_test.c -o ${WORK_DIR}/c_consumer ${pc_flags} -pthread -lm ${C_LINK_FLAGS}
+    -Wl,-rpath,${lib_dir})
 run(${WORK_DIR}/c_consumer ${WORK_DIR})

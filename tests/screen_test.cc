@@ -210,7 +210,7 @@ TEST(Screen, BudgetsAndMinimumScoresGiveTheSameBytes) {
   JobOptions options = options_for(Metric::kCosine, 40, ScreenUse::kOff);
   options.budget_bytes = 1 << 20;
   const std::uint64_t smallest = plan_job_at_least({folder / "a.emb", ""}, options).smallest_budget_bytes;
-  for (const std::uint64_t more : {6, 9, 14, 200}) {
+  for (const std::uint64_t more : {6u, 9u, 14u, 200u}) {
     options.budget_bytes = smallest + (more << 20) + kKeptBytes;
     compare_with_plain(folder, {folder / "a.emb", ""}, options);
   }
@@ -267,7 +267,7 @@ TEST(ScreenPrediction, NoDirectionsAreBetterThanTheProductsAllow) {
     const screen::PredictedJob job{
         .top_k = 5, .query_rows = 2000, .base_rows = 2000, .self_join = true, .workers = workers};
     const screen::SampledQueries queries(budget, kernel, sample, columns, job);
-    for (const std::uint64_t directions : {16, 64}) {
+    for (const std::uint64_t directions : {16u, 64u}) {
       const screen::Basis basis = screen::make_basis(budget, kernel, sample, columns, directions, workers);
       std::vector<float> unit(columns);
       double left_out = 0.0;

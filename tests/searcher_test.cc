@@ -50,7 +50,7 @@ TEST_P(SearcherOfType, AnswersAsTheDefinition) {
   write_matrix(folder / "base.emb", random_matrix(1500, 37, 1), GetParam());
   const TestMatrix base = stored(folder / "base.emb");
   for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2})
-    for (const std::uint64_t count : {1, 20, 64, 65, 130}) {
+    for (const std::uint64_t count : {1u, 20u, 64u, 65u, 130u}) {
       const TestMatrix queries = random_matrix(count, 37, 2);
       const Answer answer = definition_answer(base, &queries, metric, 10);
       for (const Isa isa : {Isa::kScalar, Isa::kAuto}) {
@@ -116,7 +116,7 @@ TEST(Searcher, KeepsInfinitiesInTheirPlace) {
   TestMatrix base{100, 4, std::vector<float>(400, 1e30f)};
   for (std::uint64_t r = 0; r < 100; r += 3) base.values[r * 4] = -3e38f;
   write_matrix(folder / "base.emb", base);
-  for (const std::uint64_t count : {1, 80}) {
+  for (const std::uint64_t count : {1u, 80u}) {
     const TestMatrix queries{count, 4, std::vector<float>(count * 4, 1e30f)};
     for (const Metric metric : {Metric::kInnerProduct, Metric::kL2})
       EXPECT_EQ(difference(Searcher(folder / "base.emb").search(queries.values, {.top_k = 90, .metric = metric}),
