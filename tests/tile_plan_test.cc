@@ -6,6 +6,8 @@
 #include <random>
 #include <vector>
 
+#include "engine/plan/memory_model.h"
+#include "engine/plan/spill_model.h"
 #include "engine/topk/candidate_key.h"
 #include "simtile/error.h"
 
@@ -139,6 +141,29 @@ TEST(TilePlan, AnythingGoesToDiskOnlyWhenItDoesNotFit) {
     EXPECT_EQ(make_plan(shapes, roomy.planned_bytes).stripe_rows, roomy.stripe_rows);
     EXPECT_FALSE(make_plan(shapes, smallest_budget(shapes)).resident);
   }
+}
+
+// Measured: 1.351 GB of a self-join of 200,000 gaussian rows in 48 MiB, and 0.882 GB in 64 MiB.
+TEST(TilePlan, WhatIsSpilledIsEstimated) {
+  Shapes shapes;
+  shapes.query_rows = shapes.base_rows = 200'000;
+  shapes.self_join = true;
+  TilePlan plan;
+  plan.kept = 50;
+  plan.stripe_rows = 4512;
+  plan.spill_bytes = std::uint64_t{6} << 20;
+  const auto bytes = [&] {
+    const SpillWork work = spill_work(shapes, plan);
+    return (work.entries_added + work.entries_merged + 200'000.0 * 50.0) * static_cast<double>(kSpillEntryBytes);
+  };
+  EXPECT_NEAR(bytes(), 1.351e9, 0.05 * 1.351e9);
+  plan.stripe_rows = 7456;
+  plan.spill_bytes = std::uint64_t{16} << 20;
+  EXPECT_NEAR(bytes(), 0.882e9, 0.07 * 0.882e9);
+  plan.spill_bytes = std::uint64_t{512} << 20;
+  EXPECT_EQ(spill_work(shapes, plan).entries_merged, 0.0);
+  plan.stripe_rows = 300'000;
+  EXPECT_EQ(spill_work(shapes, plan).entries_added, 0.0) << "no row's turn is yet to come";
 }
 
 }  // namespace

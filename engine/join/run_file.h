@@ -17,13 +17,14 @@
 #include <vector>
 
 #include "engine/base/os.h"
+#include "engine/plan/memory_model.h"
 #include "engine/topk/candidate_key.h"
 
 namespace simtile::join {
 
 inline constexpr char kRunMagic[8] = {'S', 'I', 'M', 'T', 'R', 'U', 'N', '\n'};
 inline constexpr std::uint32_t kRunVersion = 1;
-inline constexpr std::size_t kEntriesPerBlock = 4096;
+inline constexpr std::size_t kEntriesPerBlock = plan::kRunBlockEntries;
 
 struct RunHeader {
   char magic[8];

@@ -8,9 +8,9 @@ namespace simtile::join {
 Spill::Spill(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes, std::uint64_t kept,
              topk::Bounds& bounds)
     : folder_(&folder), kept_(kept), bounds_(&bounds) {
-  constexpr std::uint64_t kBlockBuffers = (kFanIn + 2) * (kEntriesPerBlock * sizeof(RunEntry) + 4096);
-  memory_ = BudgetedMemory(budget, memory_bytes - kBlockBuffers);
-  buffer_ = {memory_.as<RunEntry>(), static_cast<std::size_t>(memory_.bytes() / sizeof(RunEntry))};
+  const auto entries = static_cast<std::size_t>(plan::spill_buffer_entries(memory_bytes));
+  memory_ = BudgetedMemory(budget, entries * sizeof(RunEntry));
+  buffer_ = {memory_.as<RunEntry>(), entries};
 }
 
 void Spill::add(std::span<const RunEntry> entries) {

@@ -7,13 +7,23 @@
 
 namespace simtile::plan {
 
-// The spill's buffer, from comfortable to the least that works.
+// A spill's buffer, and a pair store's, from comfortable to the least that works. A larger buffer of pairs spares
+// nothing: they are all kept.
+inline constexpr std::uint64_t kLeastSpillBytes = std::uint64_t{2} << 20;
 inline constexpr std::uint64_t kSpillBytes[] = {std::uint64_t{512} << 20, std::uint64_t{192} << 20,
                                                 std::uint64_t{64} << 20,  std::uint64_t{16} << 20,
-                                                std::uint64_t{6} << 20,   std::uint64_t{2} << 20};
+                                                std::uint64_t{6} << 20,   kLeastSpillBytes};
+inline constexpr std::uint64_t kPairStoreBytes[] = {std::uint64_t{64} << 20, std::uint64_t{16} << 20,
+                                                    std::uint64_t{6} << 20, kLeastSpillBytes};
 inline constexpr std::uint64_t kSpillEntryBytes = 12;
 // So many runs are merged into one.
 inline constexpr std::uint64_t kSpillFanIn = 16;
+// A run is written and read in blocks of so many entries (join/run_file.h).
+inline constexpr std::uint64_t kRunBlockEntries = 4096;
+// Entries that the spill's buffer holds: its memory is also that of the blocks of the runs that are merged.
+constexpr std::uint64_t spill_buffer_entries(std::uint64_t spill_bytes) noexcept {
+  return (spill_bytes - (kSpillFanIn + 2) * (kRunBlockEntries * kSpillEntryBytes + 4096)) / kSpillEntryBytes;
+}
 
 // Survivors that a worker collects before it takes locks to hand them on.
 std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept;

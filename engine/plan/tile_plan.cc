@@ -9,6 +9,7 @@
 #include "engine/memory/lease.h"
 #include "engine/plan/field_memory.h"
 #include "engine/plan/memory_model.h"
+#include "engine/plan/spill_model.h"
 #include "engine/topk/candidate_key.h"
 #include "simtile/byte_size.h"
 #include "simtile/error.h"
@@ -133,7 +134,7 @@ bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& p
   plan.resident = true;
   plan.tiles_in_flight = shapes.threads + 1;
   plan.tile_columns = preferred_columns(shapes);
-  for (const std::uint64_t spill : kSpillBytes) {
+  for (const std::uint64_t spill : kPairStoreBytes) {
     plan.spill_bytes = spill;
     if (fit_stripe(shapes, budget, stripe, plan) && plan.stripe_rows >= std::min(stripe, kLeastGoodStripeRows))
       return true;
@@ -146,14 +147,6 @@ bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& p
 
 std::uint64_t panel_row_bytes(const Shapes& shapes) {
   return (shapes.rounded_floats != 0 ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
-}
-
-// Entries that are written again as a spill is compacted: each time, the best of the rows whose turn has not come, half
-// of all on average.
-double entries_merged(const Shapes& shapes, const TilePlan& plan, double arrivals) {
-  const double buffer_entries = static_cast<double>(plan.spill_bytes) / static_cast<double>(kSpillEntryBytes);
-  const double merges = std::floor(arrivals / (buffer_entries * static_cast<double>(kSpillFanIn - 1)));
-  return merges * static_cast<double>(shapes.found_rows()) * static_cast<double>(plan.kept) / 2.0;
 }
 
 // What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for
@@ -173,10 +166,11 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   const double arrivals = static_cast<double>(shapes.found_rows()) * arrivals_of_row(shapes, plan.kept);
   const double keys_selected = arrivals * static_cast<double>(plan.reservoir_capacity) /
                                static_cast<double>(plan.reservoir_capacity - plan.kept);
-  const double entries_spilled = plan.spill_bytes == 0 ? 0.0 : arrivals + entries_merged(shapes, plan, arrivals);
+  const SpillWork spilled = plan.spill_bytes == 0 ? SpillWork{} : spill_work(shapes, plan);
   return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
          kSecondsPerPanelByte * panel_rows * static_cast<double>(panel_row_bytes(shapes)) +
-         kSecondsPerSelectedKey * keys_selected + kSecondsPerSpilledEntry * entries_spilled;
+         kSecondsPerSelectedKey * keys_selected +
+         kSecondsPerSpilledEntry * (spilled.entries_added + spilled.entries_merged);
 }
 
 // The plan with the whole state in memory and stripes of the preferred size, or else, of those that fit, the one with
@@ -231,7 +225,7 @@ std::uint64_t smallest_budget(const Shapes& shapes) {
   plan.kept = kept_neighbours(shapes);
   plan.tiles_in_flight = shapes.threads + 1;
   plan.resident = shapes.all_pairs;
-  plan.spill_bytes = shapes.self_join || shapes.all_pairs ? kSpillBytes[std::size(kSpillBytes) - 1] : 0;
+  plan.spill_bytes = shapes.self_join || shapes.all_pairs ? kLeastSpillBytes : 0;
   plan.reservoir_capacity = shapes.all_pairs ? 0 : least_capacity(plan.kept);
   plan.tile_columns = std::min<std::uint64_t>(preferred_columns(shapes), shapes.base_width);
   plan.stripe_rows = round_up(std::min(kSmallestStripeRows, shapes.query_rows), shapes.query_width);
@@ -305,6 +299,18 @@ std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint
   return rows % 2 == 0 ? rows / 2 * twice_mean : rows * (twice_mean / 2);
 }
 
+namespace {
+
+// And the rows that are done, which are put by as they are.
+std::uint64_t bytes_spilled(const Shapes& shapes, const TilePlan& plan) {
+  const SpillWork work = spill_work(shapes, plan);
+  const auto done = static_cast<double>(shapes.query_end() - shapes.query_begin()) * static_cast<double>(plan.kept);
+  return static_cast<std::uint64_t>((work.entries_added + work.entries_merged + done) *
+                                    static_cast<double>(kSpillEntryBytes));
+}
+
+}  // namespace
+
 Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row) {
   Work work;
   const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
@@ -317,10 +323,7 @@ Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t fi
     work.bytes_read += columns * streamed_row_bytes(shapes) +
                        (std::min(row + plan.stripe_rows, shapes.query_end()) - row) * shapes.query.bytes_on_average;
   }
-  if (!plan.resident && shapes.self_join)
-    work.bytes_spilled =
-        static_cast<std::uint64_t>(static_cast<double>(shapes.query_rows - first_query_row) *
-                                   arrivals_of_row(shapes, plan.kept) * static_cast<double>(kSpillEntryBytes));
+  if (!plan.resident && shapes.self_join) work.bytes_spilled = bytes_spilled(shapes, plan);
   return work;
 }
 

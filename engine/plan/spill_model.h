@@ -1,0 +1,16 @@
+// What a self-join whose state does not fit in the budget writes aside (join/spill.h): an estimate, stripe by stripe,
+// for rows in random order.
+#pragma once
+
+#include "engine/plan/tile_plan.h"
+
+namespace simtile::plan {
+
+struct SpillWork {
+  double entries_added = 0.0;   // candidates of rows whose turn has not come
+  double entries_merged = 0.0;  // written again as the spill is compacted
+};
+// The plan spills.
+SpillWork spill_work(const Shapes& shapes, const TilePlan& plan);
+
+}  // namespace simtile::plan
