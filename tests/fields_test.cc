@@ -207,6 +207,8 @@ TEST_F(Fields, AFirstLookChangesNoByteInAnyPlan) {
   options = options_for(Metric::kCosine, 20);
   fields_[0].weight = -0.3f;
   EXPECT_EQ(run(options).first_look_isa, "");
+  make_for_a_look(900, 60);
+  EXPECT_EQ(plan_job(input(true), options).first_look_isa, "") << "rows would be made ready for few queries";
 }
 
 // Sums beyond the largest float: a bound that is not a number lets its pair through, a score that is none does not

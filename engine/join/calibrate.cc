@@ -16,6 +16,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Several fields' first look leaves sparse scores and pairs near the thresholds: together they take about as long as
+// the dense product that it saves.
+bool looks_first(const JobPlan& plan) { return !plan.first_look_isa.empty() && plan.fields.empty(); }
+
 // What the plan's strips are made of.
 struct Panels {
   std::uint32_t query_width, base_width;
@@ -24,7 +28,7 @@ struct Panels {
 };
 Panels panels_of(const JobPlan& plan) {
   const auto dims = static_cast<std::uint32_t>(plan.product_dims);
-  if (plan.first_look_isa.empty()) {
+  if (!looks_first(plan)) {
     const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
     return {kernel.query_width, kernel.base_width, dims, dims};
   }
@@ -34,7 +38,7 @@ Panels panels_of(const JobPlan& plan) {
 
 void score_strip(const JobPlan& plan, const kernels::Strip& strip, kernels::Survivors& for_queries,
                  kernels::Survivors& for_bases) {
-  if (!plan.first_look_isa.empty()) {
+  if (looks_first(plan)) {
     kernels::select_screen_kernel(Isa::kAuto).inner_product(strip, for_queries);
     return;
   }
@@ -46,7 +50,7 @@ void score_strip(const JobPlan& plan, const kernels::Strip& strip, kernels::Surv
 std::uint64_t score_until(Clock::time_point end, const JobPlan& plan) {
   const Panels panels = panels_of(plan);
   const std::uint64_t columns = round_up(std::max<std::uint64_t>(1, plan.tile_columns), panels.base_width);
-  const bool larger_better = topk::larger_is_better(plan.metric) || !plan.first_look_isa.empty();
+  const bool larger_better = topk::larger_is_better(plan.metric) || looks_first(plan);
   const std::vector<float> query(panels.query_width * panels.row_floats, 0.5f);
   const std::vector<float> base(columns * panels.row_floats, 0.25f);
   const std::vector<float> closed(columns + panels.query_width, topk::closed_threshold(larger_better));

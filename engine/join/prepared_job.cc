@@ -161,7 +161,8 @@ void open_sides(const std::vector<JobField>& fields, std::optional<Side>& base, 
 // and so does its rounding.
 bool may_look_first(const plan::Shapes& shapes) {
   constexpr std::uint64_t kFewestDims = 16;
-  if (shapes.few_queries || shapes.product_dims() < kFewestDims) return false;
+  const bool few_queries = !shapes.self_join && shapes.query_rows <= plan::kFewQueries;
+  if (few_queries || shapes.product_dims() < kFewestDims) return false;
   if (!shapes.by_fields()) return !shapes.sparse;
   return std::all_of(shapes.fields.begin(), shapes.fields.end(),
                      [](const plan::FieldShape& field) { return field.weight > 0.0f; });

@@ -27,7 +27,7 @@ class RoundedRows {
               std::uint32_t width, kernels::PackPanel pack_panel);
 
   // Rows that were taken before are forgotten.
-  void clear() noexcept { all_fit_ = true; }
+  void clear() noexcept { all_fit_ = margin_.is_usable(); }
   // Decodes rows [0, rows) of the window, which are loaded, as rows [at, at + rows), and measures them.
   void load(const DenseRows::Window& window, std::uint64_t at, std::uint64_t rows);
   // Packs rows [0, rows) into panels. They must all fit.

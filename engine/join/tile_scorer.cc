@@ -299,8 +299,8 @@ void TileScorer::score_field_rows(const Stripe& stripe, const plan::Tile& tile, 
         }
         const std::uint32_t first = for_queries_.list.count;
         block_kernel_->compare_bounds(block, for_queries_.list);
-        fields_->score_survivors(stripe.fields(), row, first, for_queries_.list);
         scored_by_definition_ += for_queries_.list.count - first;
+        fields_->score_survivors(stripe.fields(), row, first, for_queries_.list);
       });
 }
 
