@@ -56,14 +56,7 @@ class PackedStrip {
     const std::size_t stride = panels_ * std::size_t{kernel_.base_width} + 7;
     std::vector<float> scores(kernel_.query_width * stride, kNan);
     std::vector<float> partial(scores.size());
-    Strip strip{};
-    strip.query_panel = query_panel_.data();
-    strip.base_panels = base_panels_.data();
-    strip.partial_scores = partial.data();
-    strip.dims = dims_;
-    strip.query_rows = query_rows_;
-    strip.base_panel_count = panels_;
-    kernel_.store_bounds(strip, scores.data(), stride);
+    kernel_.store_bounds(strip_with(partial), scores.data(), stride);
     BoundsByPair bounds;
     for (std::uint32_t q = 0; q < query_rows_; ++q)
       for (std::uint32_t b = 0; b < base_rows_; ++b) bounds[(q << kQueryShift) + b] = scores[q * stride + b];
@@ -74,6 +67,16 @@ class PackedStrip {
   }
 
  private:
+  Strip strip_with(std::vector<float>& partial) const {
+    Strip strip{};
+    strip.query_panel = query_panel_.data();
+    strip.base_panels = base_panels_.data();
+    strip.partial_scores = partial.data();
+    strip.dims = dims_;
+    strip.query_rows = query_rows_;
+    strip.base_panel_count = panels_;
+    return strip;
+  }
   BoundsByPair run(ScreenStrip screen_strip, std::vector<float> query_thresholds, std::vector<float> base_thresholds,
                    std::vector<float> query_offsets, std::vector<float> base_offsets) const {
     const std::uint32_t padded = panels_ * kernel_.base_width;
@@ -84,18 +87,11 @@ class PackedStrip {
     std::vector<float> partial(std::size_t{kernel_.query_width} * padded);
     std::vector<float> scores(partial.size() + kSurvivorSlack);
     std::vector<std::uint32_t> pairs(scores.size());
-    Strip strip{};
-    strip.query_panel = query_panel_.data();
-    strip.base_panels = base_panels_.data();
+    Strip strip = strip_with(partial);
     strip.query_thresholds = query_thresholds.data();
     strip.base_thresholds = base_thresholds.data();
     strip.query_offsets = query_offsets.data();
     strip.base_offsets = base_offsets.data();
-    strip.partial_scores = partial.data();
-    strip.dims = dims_;
-    strip.query_rows = query_rows_;
-    strip.base_panel_count = panels_;
-    strip.first_pair = 0;
     Survivors found{scores.data(), pairs.data(), 0};
     screen_strip(strip, found);
     BoundsByPair bounds;

@@ -71,7 +71,7 @@ TEST(TilePlan, TilesMeetEveryPairOnce) {
         EXPECT_EQ(met[q * base_rows + b], wanted ? 1 : 0);
         pairs += wanted;
       }
-    const Work work = remaining_work(shapes, plan);
+    const Work work = work_of(shapes, plan);
     EXPECT_EQ(work.tiles, tiles);
     EXPECT_EQ(work.pairs_scored, pairs);
     EXPECT_EQ(pairs_of_rows(shapes, 0, shapes.query_rows), pairs);
@@ -152,10 +152,7 @@ TEST(TilePlan, WhatIsSpilledIsEstimated) {
   plan.kept = 50;
   plan.stripe_rows = 4512;
   plan.spill_bytes = std::uint64_t{6} << 20;
-  const auto bytes = [&] {
-    const SpillWork work = spill_work(shapes, plan);
-    return (work.entries_added + work.entries_merged + 200'000.0 * 50.0) * static_cast<double>(kSpillEntryBytes);
-  };
+  const auto bytes = [&] { return static_cast<double>(spilled_bytes(shapes, plan)); };
   EXPECT_NEAR(bytes(), 1.351e9, 0.05 * 1.351e9);
   plan.stripe_rows = 7456;
   plan.spill_bytes = std::uint64_t{16} << 20;

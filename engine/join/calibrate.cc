@@ -16,8 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Several fields' first look leaves sparse scores and pairs near the thresholds: together they take about as long as
-// the dense product that it saves.
+// Several fields' first look leaves sparse scores and pairs near the thresholds to other kernels, which take longer
+// than it: the dense product that it saves is what bounds them all.
 bool looks_first(const JobPlan& plan) { return !plan.first_look_isa.empty() && plan.fields.empty(); }
 
 // What the plan's strips are made of.

@@ -59,16 +59,16 @@ FieldScorer::FieldScorer(PageBudget& budget, const plan::Shapes& shapes, const p
           BudgetedMemory(budget, plan::most_stripe_columns(shape, plan.stripe_rows) * sizeof(ColumnPostings));
       field.dense_columns =
           BudgetedMemory(budget, std::min(plan::kMostDenseColumns, shape.dims) * columns * sizeof(float));
-      if (plans_a_look()) field.scores = BudgetedMemory(budget, block_bytes);
+      if (shapes.plans_a_look()) field.scores = BudgetedMemory(budget, block_bytes);
     } else {
       field.panels = BudgetedMemory(budget, columns * shape.dims * sizeof(float));
       field.scratch = BudgetedMemory(budget, shapes.base_width * shape.dims * sizeof(float));
-      if (plans_a_look())
+      if (shapes.plans_a_look())
         field.rounded.emplace(budget, shape.dims, shape.rounded_floats, plan.tile_columns, screen_kernel.base_width,
                               screen_kernel.pack_base_panel);
     }
   }
-  if (plans_a_look()) {
+  if (shapes.plans_a_look()) {
     pair_scores_ = BudgetedMemory(budget, plan::kPairsScoredAtOnce * sizeof(float));
     pair_sums_ = BudgetedMemory(budget, plan::kPairsScoredAtOnce * sizeof(float));
   }

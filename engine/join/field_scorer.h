@@ -68,7 +68,6 @@ class FieldScorer {
   void renormalize(const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows, std::uint32_t first_column);
   void renormalize_pairs(const FieldStripe& stripe, const std::uint32_t* pairs, std::uint32_t count,
                          float* sums) const noexcept;
-  bool plans_a_look() const noexcept { return shapes_.rounded_floats != 0; }
   float* scores_of(const Field& field) const noexcept {
     return field.scores.bytes() != 0 ? field.scores.as<float>() : scores_.as<float>();
   }

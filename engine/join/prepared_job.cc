@@ -256,7 +256,7 @@ storage::NeighboursBody PreparedJob::neighbours_body(const JobOptions& options) 
 }
 
 JobPlan PreparedJob::describe(const JobOptions& options) const {
-  const plan::Work work = plan::remaining_work(shapes, plan);
+  const plan::Work work = plan::work_of(shapes, plan);
   JobPlan out;
   out.query_rows = shapes.query_rows;
   out.base_rows = shapes.base_rows;
@@ -285,7 +285,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.product_dims());
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
-  if (shapes.rounded_floats != 0) out.first_look_isa = screen_kernel->name;
+  if (shapes.plans_a_look()) out.first_look_isa = screen_kernel->name;
   out.screened = shapes.screen.in_use();
   if (out.screened) out.screen_isa = screen_kernel->name;
   out.screen_first_dims = shapes.screen.first_dims;

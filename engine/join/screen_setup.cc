@@ -54,7 +54,7 @@ bool ScreenSetup::find_basis_and_predict() {
                                        .query_rows = shapes.query_rows,
                                        .base_rows = shapes.base_rows,
                                        .self_join = shapes.self_join,
-                                       .looks_first = shapes.rounded_floats != 0,
+                                       .looks_first = shapes.plans_a_look(),
                                        .base_is_screened = stored_ != nullptr,
                                        .workers = {shapes.threads, options_.stop}};
   const std::uint64_t prefix_dims =

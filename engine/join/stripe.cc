@@ -70,7 +70,7 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
     rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
     return;
   }
-  if (shapes.rounded_floats != 0) {
+  if (shapes.plans_a_look()) {
     rounded_.emplace(budget, shapes.dims, shapes.rounded_floats, plan.stripe_rows, panel_width_,
                      screen_kernel.pack_query_panel);
     return;

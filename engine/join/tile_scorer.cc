@@ -49,7 +49,7 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
     } else {
       panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
       scratch_ = BudgetedMemory(budget, std::max(kernel.base_width, kernel.query_width) * shapes.dims * sizeof(float));
-      if (shapes.rounded_floats != 0)
+      if (shapes.plans_a_look())
         rounded_.emplace(budget, shapes.dims, shapes.rounded_floats, plan.tile_columns, screen_kernel.base_width,
                          screen_kernel.pack_base_panel);
       else if (metric == Metric::kL2)
@@ -87,7 +87,7 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
     score_sparse_l2(stripe, tile, *window.sparse);
   window.close();
   drain(stripe, tile);
-  if (plans_a_look() ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
+  if (shapes_.plans_a_look() ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
   survivors_of_tile_ = 0;
   if (column_state_) spill_column_state(tile);
 }
@@ -96,21 +96,21 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
 // about as much as ten: beyond that share, the definition's kernel is the faster way. Where the margin itself lets many
 // through (rows far from the origin and near to each other), it is not tried again soon.
 void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept {
-  const double largest_share = plans_a_look() ? 0.09 : 0.02;
+  const double largest_share = shapes_.plans_a_look() ? 0.09 : 0.02;
   constexpr std::uint32_t kMostTilesBeforeAnotherTry = 64;
   const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
   const bool few = static_cast<double>(survivors_of_tile_) < largest_share * pairs;
   if (by_product_ || looks_first_) {
     // A look that fails costs ten tiles, and fails on a stripe's first tiles where it would not on later ones: each
     // failure after another waits twice as long. A product that fails costs fifty.
-    const std::uint32_t longer = plans_a_look() ? 2 * tiles_before_another_try_ : kMostTilesBeforeAnotherTry;
+    const std::uint32_t longer = shapes_.plans_a_look() ? 2 * tiles_before_another_try_ : kMostTilesBeforeAnotherTry;
     tiles_before_another_try_ = few ? 1 : std::min(longer, kMostTilesBeforeAnotherTry);
     if (!few) tiles_to_score_directly_ = tiles_before_another_try_;
   }
   if (tiles_to_score_directly_ > 0) --tiles_to_score_directly_;
   // With thresholds still open, a tile says nothing about the next.
   const bool decide_first = few && tiles_to_score_directly_ == 0 && (metric_ != Metric::kL2 || margin_.is_usable());
-  (plans_a_look() ? next_looks_first_ : next_by_product_) = decide_first;
+  (shapes_.plans_a_look() ? next_looks_first_ : next_by_product_) = decide_first;
 }
 
 }  // namespace simtile::join

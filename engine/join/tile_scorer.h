@@ -82,7 +82,6 @@ class TileScorer {
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
   void score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base);
   void score_field_rows(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
-  bool plans_a_look() const noexcept { return shapes_.rounded_floats != 0; }
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
   template <typename Window>
   void load(Window& window, std::uint64_t first, std::uint64_t rows);

@@ -7,7 +7,7 @@ namespace simtile::join {
 void TileScorer::score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base) {
   fields_->begin_tile(base, stripe.fields(), tile);
   look_where_it_pays(
-      stripe, tile, plans_a_look() && fields_->all_fit(stripe.fields()),
+      stripe, tile, shapes_.plans_a_look() && fields_->all_fit(stripe.fields()),
       [&](StripeRows rows) {
         fields_->give_scores();
         score_field_rows(stripe, tile, rows);

@@ -27,7 +27,7 @@ void TileScorer::look_where_it_pays(const Stripe& stripe, const plan::Tile& tile
     strip_width_ = kernel_->query_width;
     score_directly(rows);
     strip_width_ = shapes_.query_width;
-    if (plans_a_look()) scored_by_definition_ += pairs_of(stripe, tile, rows);
+    if (shapes_.plans_a_look()) scored_by_definition_ += pairs_of(stripe, tile, rows);
   }
   if (first_looked_at < stripe.rows()) {
     drain(stripe, tile);

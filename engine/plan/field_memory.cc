@@ -43,12 +43,11 @@ std::uint64_t denominators(const Shapes& shapes) noexcept {
 std::uint64_t field_workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
   // The scores of one field, their sum, and the kernel's partial ones; with a first look, those of each sparse field.
-  const bool looks_first = shapes.rounded_floats != 0;
   const auto sparse_fields = static_cast<std::uint64_t>(
       std::count_if(shapes.fields.begin(), shapes.fields.end(), [](const FieldShape& field) { return field.sparse; }));
   std::uint64_t bytes =
-      (3 + (looks_first ? sparse_fields : 0)) * (shapes.query_width * columns * sizeof(float) + kPage);
-  if (looks_first) bytes += 2 * (kPairsScoredAtOnce * sizeof(float) + kPage);
+      (3 + (shapes.plans_a_look() ? sparse_fields : 0)) * (shapes.query_width * columns * sizeof(float) + kPage);
+  if (shapes.plans_a_look()) bytes += 2 * (kPairsScoredAtOnce * sizeof(float) + kPage);
   bytes += columns * sizeof(std::uint32_t) + denominators(shapes) * sizeof(float) + 2 * kPage;
   for (const FieldShape& field : shapes.fields)
     if (field.sparse)
@@ -58,8 +57,9 @@ std::uint64_t field_workspace_bytes(const Shapes& shapes, const TilePlan& plan) 
                std::min(kMostDenseColumns, field.dims) * columns * sizeof(float) + 6 * kPage;
     else
       bytes += (columns + shapes.base_width) * field.dims * sizeof(float) + 2 * kPage +
-               (looks_first ? rounded_rows_bytes(field.dims, field.rounded_floats, plan.tile_columns, shapes.base_width)
-                            : 0);
+               (shapes.plans_a_look()
+                    ? rounded_rows_bytes(field.dims, field.rounded_floats, plan.tile_columns, shapes.base_width)
+                    : 0);
   return bytes;
 }
 

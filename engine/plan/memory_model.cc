@@ -106,9 +106,9 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
   const std::uint64_t partial = shapes.query_width * columns * sizeof(float);
-  const std::uint64_t rounded = shapes.rounded_floats == 0 ? 0
-                                                           : rounded_rows_bytes(shapes.dims, shapes.rounded_floats,
-                                                                                plan.tile_columns, shapes.base_width);
+  const std::uint64_t rounded = !shapes.plans_a_look() ? 0
+                                                       : rounded_rows_bytes(shapes.dims, shapes.rounded_floats,
+                                                                            plan.tile_columns, shapes.base_width);
   return rounded + panels + scratch + partial + survivors + thresholds + column_state + 12 * 4096;
 }
 
@@ -132,7 +132,7 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
     return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
                    (shapes.screen.second_dims() + shapes.dims) * sizeof(float)) +
            shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 9 * 4096;
-  if (shapes.rounded_floats != 0)
+  if (shapes.plans_a_look())
     return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);
   return (rows + shapes.query_width) * shapes.dims * sizeof(float) + rows * sizeof(double) + 3 * 4096;
 }

@@ -65,4 +65,11 @@ SpillWork spill_work(const Shapes& shapes, const TilePlan& plan) {
   return work;
 }
 
+std::uint64_t spilled_bytes(const Shapes& shapes, const TilePlan& plan) {
+  const SpillWork work = spill_work(shapes, plan);
+  const auto done = static_cast<double>(shapes.query_end() - shapes.query_begin()) * static_cast<double>(plan.kept);
+  return static_cast<std::uint64_t>((work.entries_added + work.entries_merged + done) *
+                                    static_cast<double>(kSpillEntryBytes));
+}
+
 }  // namespace simtile::plan

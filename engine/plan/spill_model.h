@@ -2,6 +2,8 @@
 // for rows in random order.
 #pragma once
 
+#include <cstdint>
+
 #include "engine/plan/tile_plan.h"
 
 namespace simtile::plan {
@@ -12,5 +14,7 @@ struct SpillWork {
 };
 // The plan spills.
 SpillWork spill_work(const Shapes& shapes, const TilePlan& plan);
+// All that is written aside: these, and the rows that are done, which are put by as they are.
+std::uint64_t spilled_bytes(const Shapes& shapes, const TilePlan& plan);
 
 }  // namespace simtile::plan

@@ -69,7 +69,7 @@ double arrivals_of_row(const Shapes& shapes, std::uint64_t kept) {
 std::uint64_t near_row_bytes(const Shapes& shapes) {
   if (shapes.sparse) return shapes.base.bytes_on_average;
   if (shapes.screen.in_use()) return (shapes.screen.first_dims + shapes.screen.next_dims) * sizeof(float);
-  if (shapes.rounded_floats != 0) return shapes.rounded_floats * sizeof(float);
+  if (shapes.plans_a_look()) return shapes.rounded_floats * sizeof(float);
   return shapes.dims * sizeof(float);
 }
 
@@ -87,7 +87,7 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
 }
 
 // A screen, or a first look, leaves so little arithmetic to a base row that making it ready weighs more.
-bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || shapes.rounded_floats != 0; }
+bool has_cheap_pairs(const Shapes& shapes) { return shapes.screen.in_use() || shapes.plans_a_look(); }
 
 // Rather few stripes than base rows that are made ready too often; but a long job keeps its stripes, at whose ends it
 // goes on after it was killed.
@@ -146,7 +146,7 @@ bool find_all_pairs_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& p
 }
 
 std::uint64_t panel_row_bytes(const Shapes& shapes) {
-  return (shapes.rounded_floats != 0 ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
+  return (shapes.plans_a_look() ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
 }
 
 // What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for
@@ -299,31 +299,19 @@ std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint
   return rows % 2 == 0 ? rows / 2 * twice_mean : rows * (twice_mean / 2);
 }
 
-namespace {
-
-// And the rows that are done, which are put by as they are.
-std::uint64_t bytes_spilled(const Shapes& shapes, const TilePlan& plan) {
-  const SpillWork work = spill_work(shapes, plan);
-  const auto done = static_cast<double>(shapes.query_end() - shapes.query_begin()) * static_cast<double>(plan.kept);
-  return static_cast<std::uint64_t>((work.entries_added + work.entries_merged + done) *
-                                    static_cast<double>(kSpillEntryBytes));
-}
-
-}  // namespace
-
-Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row) {
+Work work_of(const Shapes& shapes, const TilePlan& plan) {
   Work work;
   const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
   work.pairs_total = shapes.query_rows * others;
-  work.pairs_scored = pairs_of_rows(shapes, first_query_row, shapes.query_end());
-  for (std::uint64_t row = first_query_row; row < shapes.query_end(); row += plan.stripe_rows) {
+  work.pairs_scored = pairs_of_rows(shapes, shapes.query_begin(), shapes.query_end());
+  for (std::uint64_t row = shapes.query_begin(); row < shapes.query_end(); row += plan.stripe_rows) {
     const std::uint64_t columns = shapes.self_join ? shapes.base_rows - row : shapes.base_end() - shapes.base_begin();
     ++work.stripes;
     work.tiles += divide_up(columns, plan.tile_columns);
     work.bytes_read += columns * streamed_row_bytes(shapes) +
                        (std::min(row + plan.stripe_rows, shapes.query_end()) - row) * shapes.query.bytes_on_average;
   }
-  if (!plan.resident && shapes.self_join) work.bytes_spilled = bytes_spilled(shapes, plan);
+  if (!plan.resident && shapes.self_join) work.bytes_spilled = spilled_bytes(shapes, plan);
   return work;
 }
 

@@ -72,7 +72,7 @@ struct Shapes {
   std::uint64_t top_k = 0;
   bool all_pairs = false;  // all that are good enough, instead of a top K: they go to disk (join/pair_store.h)
   std::uint32_t threads = 1;
-  std::uint32_t query_width = 1;  // the kernel's panel widths: the screen's, where one is in use
+  std::uint32_t query_width = 1;  // the kernel's panel widths: of a screen or first look, where there is one
   std::uint32_t base_width = 1;
   RowShape base;
   RowShape query;
@@ -93,6 +93,7 @@ struct Shapes {
   std::uint64_t fixed_bytes = 0;
 
   bool by_fields() const noexcept { return !fields.empty(); }
+  bool plans_a_look() const noexcept { return rounded_floats != 0; }
   // Dimensions that go through the matrix product.
   std::uint64_t product_dims() const noexcept {
     if (!by_fields()) return dims;
@@ -167,15 +168,11 @@ struct Work {
   std::uint64_t pairs_total = 0;   // the answer is drawn from
   std::uint64_t pairs_scored = 0;  // computed
   std::uint64_t bytes_read = 0;
-  std::uint64_t bytes_spilled = 0;  // an estimate: of candidates that arrive in random order
+  std::uint64_t bytes_spilled = 0;  // an estimate (spill_model.h)
 };
 
-// What remains of the part from first_query_row on.
-Work remaining_work(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_query_row);
 // All of the part's.
-inline Work remaining_work(const Shapes& shapes, const TilePlan& plan) {
-  return remaining_work(shapes, plan, shapes.query_begin());
-}
+Work work_of(const Shapes& shapes, const TilePlan& plan);
 
 // Pairs that a self-join or the part of a search scores for query rows [begin, end).
 std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept;
