@@ -46,7 +46,7 @@ SpillWork spill_work(const Shapes& shapes, const TilePlan& plan) {
                                   (1.0 - share) * found_by_stripe(stripe, seen_by_others, kept));
     work.entries_added += found;
     const double full = std::floor((buffered + found) / buffer);
-    // A merge takes the runs up to the one before the last, and leaves one.
+    // Runs are merged when there are kSpillFanIn of them, into one.
     const double first_merge = static_cast<double>(kSpillFanIn) - runs;
     constexpr auto kRunsOfAMerge = static_cast<double>(kSpillFanIn - 1);
     const double merges = full < first_merge ? 0.0 : 1.0 + std::floor((full - first_merge) / kRunsOfAMerge);
