@@ -17,7 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Several fields' first look leaves sparse scores and pairs near the thresholds to other kernels, which take longer
-// than it: the dense product that it saves is what bounds them all.
+// than it. The time of the dense product that it saves stands for all: rather too long than too short.
 bool looks_first(const JobPlan& plan) { return !plan.first_look_isa.empty() && plan.fields.empty(); }
 
 // What the plan's strips are made of.
