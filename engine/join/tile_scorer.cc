@@ -60,7 +60,6 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
     column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
     column_state_.emplace(budget, *column_bounds_, kernel.prune_keys, 0, plan.tile_columns, plan.kept,
                           plan.reservoir_capacity);
-    column_entries_.reserve(plan.kept);
   }
 }
 

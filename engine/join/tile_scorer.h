@@ -161,7 +161,6 @@ class TileScorer {
   // What this tile finds for base rows, when those rows' state is not resident.
   std::optional<topk::Bounds> column_bounds_;
   std::optional<topk::Reservoirs> column_state_;
-  std::vector<RunEntry> column_entries_;
 };
 
 }  // namespace simtile::join

@@ -75,16 +75,15 @@ void TileScorer::begin_column_state(const plan::Tile& tile) {
 }
 
 void TileScorer::spill_column_state(const plan::Tile& tile) {
-  for (std::uint64_t c = 0; c < tile.base_end - tile.base_begin; ++c) {
-    const std::uint64_t base_row = tile.base_begin + c;
+  const std::uint64_t columns = tile.base_end - tile.base_begin;
+  for (std::uint64_t c = 0; c < columns; ++c) {
     const std::span<const topk::Key> keys = column_state_->sorted(c);
-    if (keys.empty()) continue;
-    column_entries_.clear();
-    for (const topk::Key key : keys) column_entries_.push_back(RunEntry::of(base_row, key));
-    state_->spill(column_entries_);
     candidates_ += keys.size();
-    if (keys.size() == kept_) state_->tighten(base_row, topk::bound_that_admits(keys.back()));
+    if (keys.size() == kept_) state_->tighten(tile.base_begin + c, topk::bound_that_admits(keys.back()));
   }
+  Spill::Adder adder(*state_->spill_store());
+  for (std::uint64_t c = 0; c < columns; ++c)
+    for (const topk::Key key : column_state_->sorted(c)) adder.add(RunEntry::of(tile.base_begin + c, key));
 }
 
 }  // namespace simtile::join

@@ -2,7 +2,7 @@
 // running stripe alone (then what tiles find for later rows goes through a Spill). Where all pairs are wanted that are
 // good enough, the bounds say what that is and never move, and what is found goes to a PairStore.
 //
-// Threads: insert(), spill() and tighten() may be called from several threads at once; the rest while no other thread
+// Threads: insert() and tighten() may be called from several threads at once; the rest while no other thread
 // is in a call.
 #pragma once
 
@@ -61,8 +61,6 @@ class TopKState {
     std::array<RunEntry, kPairsAtOnce> pairs_;  // that wait to be handed on
   };
 
-  // Candidates for rows that are not held: the best of one tile, and the bounds that they prove.
-  void spill(std::span<const RunEntry> entries) { spill_->add(entries); }
   void tighten(std::uint64_t row, topk::Key bound);
 
   // Not resident: takes on the next stripe's rows, with what was spilled for them.

@@ -88,8 +88,7 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   const std::uint64_t column_state = plan.resident || !shapes.self_join
                                          ? 0
                                          : reservoir_bytes(plan.tile_columns, plan.reservoir_capacity) +
-                                               topk::Bounds::cost_bytes(plan.tile_columns) +
-                                               plan.kept * kSpillEntryBytes + 4096;
+                                               topk::Bounds::cost_bytes(plan.tile_columns) + 4096;
   if (shapes.by_fields()) return survivors + thresholds + column_state + field_workspace_bytes(shapes, plan) + 6 * 4096;
   if (shapes.sparse)
     return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * 4096;
