@@ -100,6 +100,8 @@ std::string report_json(const std::string& command, const JobReport& report) {
       {"pairs_left_first", report.pairs_left_first},
       {"pairs_left_next", report.pairs_left_next},
       {"pairs_by_definition", report.pairs_by_definition},
+      {"sample_rows", plan.sample_rows},
+      {"rows_searched_again", report.rows_searched_again},
       {"seconds_screen", report.seconds_screen},
       {"bytes_read", report.bytes_read},
       {"input_bytes", report.input_bytes},

@@ -61,6 +61,7 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           share("screen_left_first", plan.screen_left_first),
           share("screen_left_next", plan.screen_left_next),
           share("screen_cost", plan.screen_cost),
+          fact("sample_rows", plan.sample_rows),
           size("bytes_read", plan.bytes_read),
           unless_unknown(plan, size("bytes_spilled", plan.bytes_spilled)),
           unless_unknown(plan, size("output_bytes", plan.output_bytes)),

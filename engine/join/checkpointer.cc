@@ -78,7 +78,8 @@ void Checkpointer::finish_shard(std::uint64_t rows_done) {
 }
 
 // Finished runs are written without waiting for the disk; they are there before the journal names them.
-void Checkpointer::publish(const Checkpoint& checkpoint) {
+void Checkpointer::publish(Checkpoint checkpoint) {
+  checkpoint.sample = shapes_.sample;
   for (; finished_synced_ < checkpoint.finished.size(); ++finished_synced_)
     os::File::open_for_reading(run_path(folder_.path(), checkpoint.finished[finished_synced_].serial)).sync();
   folder_.publish(checkpoint);

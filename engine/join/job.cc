@@ -13,6 +13,7 @@
 #include "engine/base/clock.h"
 #include "engine/join/answer_writer.h"
 #include "engine/join/checkpointer.h"
+#include "engine/join/guessed_bounds.h"
 #include "engine/join/job_fields.h"
 #include "engine/join/journal.h"
 #include "engine/join/pipeline.h"
@@ -49,7 +50,9 @@ class Run {
  private:
   bool was_finished();
   void prepare();
+  void take_earlier_sample();
   void restore();
+  void find_first_bounds();
   void compute();
   template <typename Write>
   void writing(Write write);
@@ -57,7 +60,6 @@ class Run {
   void put_by_quietly();
   void report_progress();
   double share_done(std::uint64_t rows) const;
-  std::uint64_t bytes_read() const;
   RunSeries::Sample sample_of_now() const;
 
   PreparedJob& prepared_;
@@ -75,6 +77,7 @@ class Run {
   std::optional<Checkpoint> earlier_;   // what an earlier process left
   bool writing_failed_ = false;
   std::uint64_t rows_resumed_ = 0;  // final by an earlier process
+  std::uint64_t sample_bytes_read_ = 0;
   std::unique_ptr<Pipeline> pipeline_;
   std::optional<SeriesRecorder> series_;
 };
@@ -106,11 +109,20 @@ void Run::prepare() {
   ScreenSetup screen(prepared_, options_, budget_);
   if (screen.decide()) screen.make_files(folder_.path());
   seconds_screen_ = seconds_since(start_);
+  take_earlier_sample();
   state_.emplace(budget_, prepared_.shapes, prepared_.plan,
                  topk::bound_of_min_score(topk::larger_is_better(options_.metric), options_.min_score),
                  *prepared_.kernel, folder_);
   checkpointer_.emplace(folder_, prepared_.shapes, *state_, options_.checkpoint_seconds);
   if (!options_.shard) answer_.emplace(output_path_, prepared_, options_);
+}
+
+// A job goes on with the bounds that it began with (guessed_bounds.h); where this budget has no room for them, it
+// begins again.
+void Run::take_earlier_sample() {
+  if (!earlier_ || earlier_->sample == prepared_.shapes.sample || prepared_.take_sample(earlier_->sample)) return;
+  earlier_.reset();
+  prepared_.take_sample({});
 }
 
 // Takes up what an earlier process left, or clears the folder.
@@ -126,12 +138,17 @@ void Run::restore() {
   state_->restore(done.candidates, done.rows_done);
 }
 
-void Run::compute() {
-  if (prepared_.shapes.screen.in_use()) {
-    const auto seeding_start = Clock::now();
+void Run::find_first_bounds() {
+  const auto start = Clock::now();
+  if (prepared_.shapes.sample.in_use())
+    sample_bytes_read_ = guess_bounds(prepared_, options_, budget_, folder_, *state_, rows_resumed_);
+  if (prepared_.shapes.screen.in_use())
     seed_bounds(prepared_, options_.metric, budget_, *state_, rows_resumed_, options_.stop);
-    seconds_screen_ += seconds_since(seeding_start);
-  }
+  seconds_screen_ += seconds_since(start);
+}
+
+void Run::compute() {
+  find_first_bounds();
   series_.emplace(prepared_.shapes, prepared_.plan);
   Pipeline::Job job{prepared_.query_side(),
                     &*prepared_.base,
@@ -208,16 +225,12 @@ double Run::share_done(std::uint64_t rows) const {
   return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, begin, rows)) / total : 1.0;
 }
 
-std::uint64_t Run::bytes_read() const {
-  return prepared_.base->loaded_bytes() + (prepared_.queries ? prepared_.queries->loaded_bytes() : 0);
-}
-
 RunSeries::Sample Run::sample_of_now() const {
   return {.seconds = seconds_since(start_),
           .fraction_done = share_done(pipeline_->rows_done()),
           .rss_anon_bytes = sampler_.last().rss_anon_bytes,
           .rss_file_bytes = sampler_.last().rss_file_bytes,
-          .bytes_read = bytes_read()};
+          .bytes_read = prepared_.bytes_read()};
 }
 
 void Run::report_progress() {
@@ -273,9 +286,10 @@ JobReport Run::finish() {
   report.pairs_left_next = statistics.screen.next;
   report.pairs_by_definition = statistics.screen.scored;
   report.seconds_screen = seconds_screen_;
+  report.rows_searched_again = statistics.rows_searched_again;
   report.discarded_other_job = folder_.found_other_job();
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
-  report.bytes_read = bytes_read();
+  report.bytes_read = prepared_.bytes_read() + sample_bytes_read_;
   report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);
   report.stripes_while_short = statistics.stripes_while_short;
   report.bytes_from_storage = bytes_from_storage() - from_storage_before_;

@@ -15,7 +15,7 @@ namespace simtile::join {
 namespace {
 
 constexpr char kJournalMagic[8] = {'S', 'I', 'M', 'T', 'J', 'R', 'N', '\n'};
-constexpr std::uint64_t kJournalVersion = 1;
+constexpr std::uint64_t kJournalVersion = 2;
 // The lock file's text, before the process's id: what tells a work folder from a folder of the user's.
 constexpr std::string_view kLockText = "simtile work folder of process ";
 
@@ -27,8 +27,10 @@ struct JournalHeader {
   std::uint64_t rows_done;
   std::uint64_t finished_count;
   std::uint64_t candidates_count;
+  std::uint64_t sample_rows;
+  std::uint64_t sample_rank;
 };
-static_assert(sizeof(JournalHeader) == 48);
+static_assert(sizeof(JournalHeader) == 64);
 
 std::string journal_path(const std::string& folder) { return folder + "/journal"; }
 std::string lock_path(const std::string& folder) { return folder + "/lock"; }
@@ -74,7 +76,7 @@ bool is_work_file(std::string_view name) {
   constexpr std::string_view kPartial = ".partial";
   if (name.ends_with(kPartial)) name.remove_suffix(kPartial.size());
   return name == "lock" || name == "journal" || name == "base.screen" || name == "queries.screen" ||
-         run_serial(std::string(name));
+         name == "sample.emb" || run_serial(std::string(name));
 }
 
 std::vector<std::string> work_files(const std::string& folder) {
@@ -130,7 +132,8 @@ WorkFolder::WorkFolder(const std::string& path, const RunScope& scope) : path_(p
 
 // Left by a process that was killed while it published a file.
 void WorkFolder::remove_partials() {
-  for (const char* name : {"/journal", "/base.screen", "/queries.screen"}) os::remove_file(path_ + name + ".partial");
+  for (const char* name : {"/journal", "/base.screen", "/queries.screen", "/sample.emb"})
+    os::remove_file(path_ + name + ".partial");
 }
 
 void WorkFolder::take_lock() {
@@ -189,6 +192,7 @@ std::optional<Checkpoint> WorkFolder::load() {
 
   Checkpoint checkpoint;
   checkpoint.rows_done = header.rows_done;
+  checkpoint.sample = {header.sample_rows, header.sample_rank};
   checkpoint.finished.resize(static_cast<std::size_t>(header.finished_count));
   checkpoint.candidates.resize(static_cast<std::size_t>(header.candidates_count));
   const std::byte* at = bytes.data() + sizeof header;
@@ -208,6 +212,8 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   header.rows_done = checkpoint.rows_done;
   header.finished_count = checkpoint.finished.size();
   header.candidates_count = checkpoint.candidates.size();
+  header.sample_rows = checkpoint.sample.rows;
+  header.sample_rank = checkpoint.sample.rank;
   std::vector<std::byte> bytes;
   append(bytes, std::as_bytes(std::span(&header, 1)));
   append(bytes, std::as_bytes(std::span(checkpoint.finished)));
@@ -230,7 +236,7 @@ void WorkFolder::remove_runs_except(const Checkpoint& keep) {
 
 void WorkFolder::clear() {
   os::remove_file(journal_path(path_));
-  for (const char* name : {"/base.screen", "/queries.screen"}) os::remove_file(path_ + name);
+  for (const char* name : {"/base.screen", "/queries.screen", "/sample.emb"}) os::remove_file(path_ + name);
   remove_runs_except({});
 }
 

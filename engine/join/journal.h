@@ -15,6 +15,7 @@
 
 #include "engine/base/os.h"
 #include "engine/join/run_file.h"
+#include "engine/plan/tile_plan.h"
 
 namespace simtile::join {
 
@@ -22,6 +23,7 @@ struct Checkpoint {
   std::uint64_t rows_done = 0;      // query rows [0, rows_done) are final
   std::vector<RunInfo> finished;    // their top K, in row order
   std::vector<RunInfo> candidates;  // of later rows, from pairs with rows that are done
+  plan::Sample sample;              // that bounds were guessed from: others would have let other candidates in
 };
 
 // The folder of a job in progress: lock, journal, runs. Held by one process at a time.

@@ -86,15 +86,19 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   TileTask& task = tasks_[tasks_begun_++ % tasks_.size()];
   task.tile = tile;
   task.stripe = stripes_[running_stripe_].get();
-  if (job_.shapes.by_fields())
-    task.window.fields = job_.base;
-  else
-    task.window = lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
+  task.window = window_of(tile);
   cursor_.advance();
   read_ahead_.on_tile_leased(!memory_is_short_);
   segment_has_tiles_ = true;
   statistics_.seconds_io_wait += seconds_since(start);
   return &task;
+}
+
+SideWindow Pipeline::window_of(const plan::Tile& tile) {
+  if (!job_.shapes.by_fields()) return lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
+  SideWindow window;
+  window.fields = job_.base;
+  return window;
 }
 
 // Packs the next stripe, or asks (by false) for the pipeline to be emptied first.
@@ -136,9 +140,31 @@ void Pipeline::tell_of_final_rows(const TileTask& task) {
   if (finishes_rows(task)) job_.on_rows_final(task.tile.query_end);
 }
 
+void Pipeline::complete_rows(const TileTask& task) {
+  for (std::uint64_t row = task.tile.query_begin; row < task.tile.query_end; ++row)
+    if (!state_->is_complete(row)) search_again(row, task);
+}
+
+// No other tile needs the stripe any more, nor this thread its scorer, nor the task its window.
+void Pipeline::search_again(std::uint64_t row, const TileTask& task) {
+  ++statistics_.rows_searched_again;
+  state_->begin_again(row);
+  task.stripe->pack(*job_.queries, row, row + 1);
+  TileScorer& scorer = *workers_[thread_in_arena()].scorer;
+  plan::Tile tile = task.tile;
+  tile.query_begin = row;
+  tile.query_end = row + 1;
+  tile.for_queries_alone = true;
+  for (tile.base_begin = 0; tile.base_begin < job_.shapes.base_rows; tile.base_begin = tile.base_end) {
+    tile.base_end = std::min(tile.base_begin + job_.plan.tile_columns, job_.shapes.base_rows);
+    scorer.score(*task.stripe, tile, window_of(tile));
+  }
+}
+
 void Pipeline::retire(TileTask& task) {
   ++statistics_.tiles_done;
   if (task.tile.last_of_stripe) {
+    if (job_.shapes.sample.in_use()) complete_rows(task);
     statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, task.tile.query_begin, task.tile.query_end);
     rows_done_ = task.tile.query_end;
     for (std::size_t i = 0; i < stripes_.size(); ++i)

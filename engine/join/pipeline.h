@@ -6,6 +6,9 @@
 //
 // The last two are for a state that is resident; otherwise the caller takes the rows between segments.
 //
+// A row whose guessed bound (guessed_bounds.h) let too little in is searched again when its stripe has met all base
+// rows, by the thread that finds it: there is one in a million.
+//
 // run_segment() runs until the tiles are all done, a stop is asked for, or the pipeline has to be empty: at a stripe's
 // end when its rows must be written out (state not resident), a checkpoint is due, or memory has become short or is no
 // longer. When it returns, no tile is in flight: the state of every query row below rows_done() is final and nothing
@@ -37,6 +40,7 @@ struct PipelineStatistics {
   std::uint64_t pairs_scored = 0;
   std::uint64_t candidates = 0;
   std::uint64_t stripes_while_short = 0;
+  std::uint64_t rows_searched_again = 0;
   ScreenCounts screen;
 };
 
@@ -86,8 +90,11 @@ class Pipeline {
   void run_tiles_in_parallel(const std::function<bool()>& drain_when_due);
   TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
+  SideWindow window_of(const plan::Tile& tile);
   void score(TileTask& task);
   void retire(TileTask& task);
+  void complete_rows(const TileTask& task);
+  void search_again(std::uint64_t row, const TileTask& task);
   void sort_final_rows(const TileTask& task);
   void tell_of_final_rows(const TileTask& task);
   bool memory_is_short_now() const { return job_.memory_is_short && job_.memory_is_short(); }

@@ -11,6 +11,8 @@
 #include "engine/base/checked.h"
 #include "engine/join/job_fields.h"
 #include "engine/memory/process_memory.h"
+#include "engine/plan/memory_model.h"
+#include "engine/plan/sample.h"
 #include "engine/plan/shard.h"
 #include "simtile/error.h"
 
@@ -204,8 +206,10 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   screen_kernel = &kernels::select_screen_kernel(options.isa);
   shapes = make_shapes(fields, *base, queries ? &*queries : nullptr, options, *kernel);
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();
+  shapes.sample = plan::choose_sample(shapes);
   plan = plan::make_plan(shapes, budget_bytes);
   plan_first_look();
+  plan_sample();
   for (std::size_t f = 0; f < fields.size(); ++f)
     field_entries_.push_back(field_entry(fields[f], base->field(f).matrix, query_side()->field(f).matrix));
   identity_ = job_identity(field_entries_, shapes.self_join, shapes, options);
@@ -221,6 +225,7 @@ void PreparedJob::plan_first_look() {
   round_rows(first, shapes);
   shapes.query_width = first.query_width;
   shapes.base_width = first.base_width;
+  shapes.sample = plan::choose_sample(shapes);
   try {
     plan = plan::make_plan(shapes, budget_bytes);
   } catch (const Error& error) {
@@ -231,6 +236,39 @@ void PreparedJob::plan_first_look() {
   if (plan.stripe_rows >= 512 || plan.stripe_rows >= without.stripe_rows / 2) return;
   shapes = shapes_without;
   plan = without;
+}
+
+// The plan was made as if there were room for the sample it was made for.
+void PreparedJob::plan_sample() {
+  if (take_sample(shapes.sample)) return;
+  const std::uint64_t smallest = plan.smallest_bytes;
+  shapes.sample = {};
+  plan = plan::make_plan(shapes, budget_bytes);
+  plan.smallest_bytes = smallest;
+}
+
+// The search takes the place of the pipeline that comes after it.
+bool PreparedJob::take_sample(const plan::Sample& sample) {
+  shapes.sample = sample;
+  sample_plan_.reset();
+  if (!sample.in_use()) return true;
+  try {
+    const std::uint64_t room = plan::planned_bytes(shapes, plan) - plan::lasting_bytes(shapes, plan);
+    sample_plan_ = plan::plan_sample_search(sample_search(0), room);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBudgetTooSmall) throw;
+  }
+  return sample_plan_.has_value();
+}
+
+plan::Shapes PreparedJob::sample_search(std::uint64_t first_row) const {
+  plan::Shapes plain = shapes;
+  if (plain.screen.in_use()) {
+    plain.screen = {};
+    plain.query_width = kernel->query_width;
+    plain.base_width = kernel->base_width;
+  }
+  return plan::sample_search(plain, first_row);
 }
 
 bool PreparedJob::is_plain() const noexcept { return fields.size() == 1 && fields.front().weight == 1.0f; }
@@ -285,6 +323,12 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.flops = 2.0 * static_cast<double>(work.pairs_scored) * static_cast<double>(shapes.product_dims());
   out.bytes_read = work.bytes_read;
   out.bytes_spilled = work.bytes_spilled;
+  if (shapes.sample.in_use()) {
+    const plan::Shapes search = sample_search(0);
+    out.sample_rows = shapes.sample.rows;
+    out.bytes_read +=
+        shapes.sample.rows * shapes.base.bytes_on_average + plan::work_of(search, *sample_plan_).bytes_read;
+  }
   if (shapes.plans_a_look()) out.first_look_isa = screen_kernel->name;
   out.screened = shapes.screen.in_use();
   if (out.screened) out.screen_isa = screen_kernel->name;

@@ -26,6 +26,14 @@ struct PreparedJob {
   // Charges the budget with what the plan does not count, and makes the sides' rows ready to be leased.
   void open_rows(PageBudget& budget, Metric metric);
   Side* query_side() noexcept { return queries ? &*queries : &*base; }
+  // Of the matrices and screens, so far.
+  std::uint64_t bytes_read() const noexcept { return base->loaded_bytes() + (queries ? queries->loaded_bytes() : 0); }
+
+  // Takes this sample for the job's, or none; false where the budget has no room to search it.
+  bool take_sample(const plan::Sample& sample);
+  // The search in it for the query rows from first_row on, and how it is done.
+  plan::Shapes sample_search(std::uint64_t first_row) const;
+  const std::optional<plan::TilePlan>& sample_plan() const noexcept { return sample_plan_; }
 
   // The inputs' identities and what defines the answer, hashed: what a journal must match to be resumed.
   std::uint64_t identity() const noexcept { return identity_; }
@@ -49,7 +57,9 @@ struct PreparedJob {
 
  private:
   void plan_first_look();
+  void plan_sample();
   bool is_plain() const noexcept;
+  std::optional<plan::TilePlan> sample_plan_;
   std::vector<storage::FieldEntry> field_entries_;
   std::uint64_t identity_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/plan/sample.h"
 #include "engine/screen/screen_builder.h"
 #include "simtile/error.h"
 #include "simtile/screen.h"
@@ -55,6 +56,7 @@ bool ScreenSetup::find_basis_and_predict() {
                                        .base_rows = shapes.base_rows,
                                        .self_join = shapes.self_join,
                                        .looks_first = shapes.plans_a_look(),
+                                       .guessed_rank = shapes.sample.in_use() ? plan::expected_rank(shapes) : 0.0,
                                        .base_is_screened = stored_ != nullptr,
                                        .workers = {shapes.threads, options_.stop}};
   const std::uint64_t prefix_dims =
@@ -83,6 +85,7 @@ void ScreenSetup::use_screen_shape() {
   const kernels::ScreenKernel& kernel = *job_.screen_kernel;
   plan::ScreenShape& shape = job_.shapes.screen;
   job_.shapes.rounded_floats = 0;
+  job_.shapes.sample = {};  // a screen has better bounds (seed_bounds.h)
   shape.prefix_dims = basis_->prefix_dims;
   shape.first_dims = prediction_.first_dims;
   shape.next_dims = prediction_.next_dims;

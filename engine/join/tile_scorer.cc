@@ -71,7 +71,7 @@ TileScorer::SurvivorBuffer TileScorer::make_survivor_buffer(PageBudget& budget) 
 }
 
 void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow window) {
-  if (column_state_) begin_column_state(tile);
+  if (column_state_ && feeds_base_rows(tile)) begin_column_state(tile);
   if (shapes_.few_queries)
     score_few_queries(stripe, tile, *window.dense);
   else if (fields_)
@@ -88,7 +88,7 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
   drain(stripe, tile);
   if (shapes_.plans_a_look() ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
   survivors_of_tile_ = 0;
-  if (column_state_) spill_column_state(tile);
+  if (column_state_ && feeds_base_rows(tile)) spill_column_state(tile);
 }
 
 // A survivor of the product is scored again, which costs about as much as fifty of its scores, and one of a first look

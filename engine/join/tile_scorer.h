@@ -21,6 +21,8 @@
 //
 // Several fields, and sparse rows, are scored in a block first and then compared (field_scorer.h).
 //
+// A self-join's row that is searched again meets all base rows, and finds nothing for them (Tile::for_queries_alone).
+//
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
 // strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
 //
@@ -71,6 +73,8 @@ class TileScorer {
   template <typename ScoreDirectly, typename LookFirst>
   void look_where_it_pays(const Stripe& stripe, const plan::Tile& tile, bool all_fit, ScoreDirectly score_directly,
                           LookFirst look_first);
+  // Whether the tile's pairs are found for their base rows as well.
+  bool feeds_base_rows(const plan::Tile& tile) const noexcept { return shapes_.self_join && !tile.for_queries_alone; }
   std::uint64_t rows_before_a_look(const Stripe& stripe, const plan::Tile& tile) const noexcept;
   void look_first(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
   void score_rows_directly(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);

@@ -33,7 +33,7 @@ void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {
                                          survivors.pairs, survivors.count, survivors.scores);
   }
   drain_to_queries(for_queries_.list, tile, stripe.begin());
-  if (shapes_.self_join) drain_to_bases(has_one_list() ? for_queries_.list : for_bases_.list, tile, stripe.begin());
+  if (feeds_base_rows(tile)) drain_to_bases(has_one_list() ? for_queries_.list : for_bases_.list, tile, stripe.begin());
   for_queries_.list.count = 0;
   for_bases_.list.count = 0;
 }
@@ -44,7 +44,7 @@ void TileScorer::drain_to_queries(const kernels::Survivors& survivors, const pla
   for (std::uint32_t i = 0; i < survivors.count; ++i) {
     const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);
     const std::uint64_t base_row = tile.base_begin + (survivors.pairs[i] & kColumnMask);
-    if (shapes_.self_join && base_row <= query_row) continue;
+    if (shapes_.self_join && (base_row == query_row || (base_row < query_row && !tile.for_queries_alone))) continue;
     inserter.insert(query_row,
                     topk::make_key(larger_better_, survivors.scores[i], static_cast<std::uint32_t>(base_row)));
   }

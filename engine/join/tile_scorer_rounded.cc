@@ -33,7 +33,7 @@ std::uint64_t TileScorer::rows_before_a_look(const Stripe& stripe, const plan::T
     return false;
   };
   const bool queries_open = some_open(tile.query_begin, tile.query_end);
-  if (!shapes_.self_join) return queries_open ? stripe.rows() : 0;
+  if (!feeds_base_rows(tile)) return queries_open ? stripe.rows() : 0;
   if (!queries_open && !some_open(tile.base_begin, tile.base_end)) return 0;
   // Strips of both kernels begin there.
   const std::uint64_t strips = std::lcm(std::uint64_t{kernel_->query_width}, std::uint64_t{shapes_.query_width});
@@ -83,7 +83,7 @@ void TileScorer::score_rows_directly(const Stripe& stripe, const plan::Tile& til
 std::uint64_t TileScorer::pairs_of(const Stripe& stripe, const plan::Tile& tile, StripeRows rows) const noexcept {
   std::uint64_t pairs = 0;
   for (std::uint64_t row = stripe.begin() + rows.begin; row < stripe.begin() + rows.end; ++row) {
-    const std::uint64_t first = shapes_.self_join ? std::max(row + 1, tile.base_begin) : tile.base_begin;
+    const std::uint64_t first = feeds_base_rows(tile) ? std::max(row + 1, tile.base_begin) : tile.base_begin;
     if (first < tile.base_end) pairs += tile.base_end - first;
   }
   return pairs;

@@ -28,7 +28,7 @@ void TileScorer::score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, c
   for (std::uint64_t base_row = tile.base_begin; base_row < tile.base_end; ++base_row) {
     // In a self-join a row meets those behind it: the stripe's rows before base_row.
     const std::uint64_t queries =
-        shapes_.self_join ? std::min(base_row - stripe.begin(), stripe.rows()) : stripe.rows();
+        feeds_base_rows(tile) ? std::min(base_row - stripe.begin(), stripe.rows()) : stripe.rows();
     const std::uint64_t column = base_row - tile.base_begin;
     const SparseRow base = window.row(column);
     for (std::uint64_t q = 0; q < queries; ++q) {

@@ -51,7 +51,7 @@ void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, Strip
   for (std::uint64_t row = rows.begin; row < rows.end; row += query_width) {
     const std::uint64_t query_row = stripe.begin() + row;
     // In a self-join a row meets those behind it.
-    const std::uint64_t first_base = shapes_.self_join ? std::max(query_row + 1, tile.base_begin) : tile.base_begin;
+    const std::uint64_t first_base = feeds_base_rows(tile) ? std::max(query_row + 1, tile.base_begin) : tile.base_begin;
     if (first_base >= tile.base_end) break;
     const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / base_width);
     const std::uint32_t first_column = first_panel * base_width;

@@ -7,12 +7,12 @@
 
 namespace simtile::join {
 
-// A base row's threshold counts in a self-join alone; otherwise it is one that no score passes. Padding columns get
-// NaN, which lets nothing through on either side.
+// A base row's threshold counts where the tile feeds base rows; otherwise it is one that no score passes. Padding
+// columns get NaN, which lets nothing through on either side.
 void TileScorer::load_base_thresholds(const plan::Tile& tile) {
   auto* thresholds = base_thresholds_.as<float>();
   const std::uint64_t columns = tile.base_end - tile.base_begin;
-  if (!shapes_.self_join) {
+  if (!feeds_base_rows(tile)) {
     std::fill_n(thresholds, columns, topk::closed_threshold(larger_better_));
   } else {
     for (std::uint64_t c = 0; c < columns; ++c) {

@@ -9,6 +9,7 @@ namespace simtile::join {
 TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                      topk::Key initial_bound, const kernels::TileKernel& kernel, WorkFolder& folder)
     : resident_(plan.resident),
+      initial_bound_(initial_bound),
       folder_(&folder),
       bounds_(budget, shapes.query_rows, initial_bound),
       locks_(shapes.query_rows),
@@ -24,6 +25,11 @@ TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan:
 void TopKState::tighten(std::uint64_t row, topk::Key bound) {
   const std::lock_guard lock(locks_.of(row));
   if (bound < bounds_.load(row)) bounds_.store(row, bound);
+}
+
+void TopKState::begin_again(std::uint64_t row) noexcept {
+  reservoirs_.clear(row);
+  bounds_.store(row, initial_bound_);
 }
 
 void TopKState::begin_stripe(std::uint64_t begin, std::uint64_t end) {

@@ -61,7 +61,14 @@ class TopKState {
     std::array<RunEntry, kPairsAtOnce> pairs_;  // that wait to be handed on
   };
 
+  // By a bound that K pairs prove, or by a guess.
   void tighten(std::uint64_t row, topk::Key bound);
+  // Of a held row that has met all others: false if its bound was a guess and too tight, so that it lacks neighbours.
+  bool is_complete(std::uint64_t row) const noexcept {
+    return reservoirs_.is_full(row) || bounds_.load(row) == initial_bound_;
+  }
+  // Forgets what a held row has found, and its bound.
+  void begin_again(std::uint64_t row) noexcept;
 
   // Not resident: takes on the next stripe's rows, with what was spilled for them.
   void begin_stripe(std::uint64_t begin, std::uint64_t end);
@@ -77,6 +84,7 @@ class TopKState {
 
  private:
   bool resident_;
+  topk::Key initial_bound_;
   WorkFolder* folder_;
   topk::Bounds bounds_;
   topk::RowLocks locks_;

@@ -138,17 +138,20 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }
 
-std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
+std::uint64_t lasting_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   const std::uint64_t state_rows = shapes.all_pairs ? 0
                                    : plan.resident  ? shapes.found_rows()
                                                     : std::min(plan.stripe_rows, shapes.query_rows);
   const std::uint64_t bounds =
       topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;
+  return shapes.fixed_bytes + bounds + reservoir_bytes(state_rows, plan.reservoir_capacity) + plan.spill_bytes;
+}
+
+std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept {
   std::uint64_t packing = window_bytes(shapes.query, packing_rows(shapes));
   for (const FieldShape& field : shapes.fields)
     packing = std::max(packing, window_bytes(field.query, packing_rows(shapes)));
-  return shapes.fixed_bytes + bounds + reservoir_bytes(state_rows, plan.reservoir_capacity) + plan.spill_bytes +
-         stripes_in_flight(plan) * stripe_bytes(shapes, plan) + packing +
+  return lasting_bytes(shapes, plan) + stripes_in_flight(plan) * stripe_bytes(shapes, plan) + packing +
          screen_window_bytes(shapes, packing_rows(shapes)) + shapes.threads * workspace_bytes(shapes, plan) +
          tile_windows_bytes(shapes, plan);
 }

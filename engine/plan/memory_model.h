@@ -45,6 +45,9 @@ std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept;
 // What a base row takes in the file that tiles stream: the screen's, where one is in use.
 std::uint64_t streamed_row_bytes(const Shapes& shapes) noexcept;
 
+// What stays from the job's start to its end: the process, bounds, the top-K state and the spill. The rest are the
+// pipeline's stripes, windows and workspaces.
+std::uint64_t lasting_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
 std::uint64_t planned_bytes(const Shapes& shapes, const TilePlan& plan) noexcept;
 
 }  // namespace simtile::plan

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "engine/plan/memory_model.h"
+#include "engine/plan/sample.h"
 
 namespace simtile::plan {
 namespace {
@@ -33,6 +34,10 @@ SpillWork spill_work(const Shapes& shapes, const TilePlan& plan) {
   const double step = std::max(static_cast<double>(plan.stripe_rows), std::ceil(end / kMostSteps));
 
   SpillWork work;
+  // A guessed bound is as good as one of rows that were met, and lets in so many of those that will be.
+  const double let_in = shapes.sample.in_use() ? expected_rank(shapes) : rows;
+  const double guessed = shapes.sample.in_use() ? kept * rows / let_in : 0.0;
+
   double buffered = 0.0;
   double runs = 0.0;
   // Bounds move when runs are merged: this share of the rows has met all done then, the others a stripe less.
@@ -42,8 +47,8 @@ SpillWork spill_work(const Shapes& shapes, const TilePlan& plan) {
   for (double done = 0.0; done < end; done += step) {
     const double stripe = std::min(step, end - done);
     const double later = rows - done - stripe;
-    const double found = later * (share * found_by_stripe(stripe, seen, kept) +
-                                  (1.0 - share) * found_by_stripe(stripe, seen_by_others, kept));
+    const double found = later * (share * found_by_stripe(stripe, std::max(seen, guessed), kept) +
+                                  (1.0 - share) * found_by_stripe(stripe, std::max(seen_by_others, guessed), kept));
     work.entries_added += found;
     const double full = std::floor((buffered + found) / buffer);
     // Runs are merged when there are kSpillFanIn of them, into one.
@@ -54,7 +59,8 @@ SpillWork spill_work(const Shapes& shapes, const TilePlan& plan) {
     runs = merges == 0.0 ? runs + full : 1.0 + full - runs_of_last_merge;
     if (merges > 0.0) {
       share = std::min(1.0, (runs_of_last_merge * buffer - buffered) / found);
-      work.entries_merged += merges * later * std::min(kept, done + stripe) * (done == 0.0 ? share : 1.0);
+      const double held = std::min(kept, (done + stripe) * let_in / rows);
+      work.entries_merged += merges * later * held * (done == 0.0 ? share : 1.0);
       seen = done + stripe;
       seen_by_others = done == 0.0 ? stripe : done;
     } else if (done == 0.0) {

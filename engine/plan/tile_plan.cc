@@ -9,6 +9,7 @@
 #include "engine/memory/lease.h"
 #include "engine/plan/field_memory.h"
 #include "engine/plan/memory_model.h"
+#include "engine/plan/sample.h"
 #include "engine/plan/spill_model.h"
 #include "engine/topk/candidate_key.h"
 #include "simtile/byte_size.h"
@@ -48,20 +49,16 @@ void check_shapes(const Shapes& shapes) {
                 "a job takes at most 4294967294 rows on each side; split the matrix and merge the results");
 }
 
-std::uint64_t kept_neighbours(const Shapes& shapes) {
-  if (shapes.all_pairs) return 0;
-  const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
-  return std::max<std::uint64_t>(1, std::min(shapes.top_k, others));
-}
-
 // Room spreads a selection over more arrivals, but lets more of them in: the bound moves only with a selection.
 std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 2, 14, 256); }
 std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
 
-// Scores that enter a row's top K, when they come in random order: the n-th does with probability K / n.
+// Scores that enter a row's top K, when they come in random order: the n-th does with probability K / n. A guessed
+// bound rejects all but the best.
 double arrivals_of_row(const Shapes& shapes, std::uint64_t kept) {
   const auto others = static_cast<double>(shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows);
-  return static_cast<double>(kept) * (1.0 + std::log(std::max(1.0, others / static_cast<double>(kept))));
+  const double let_in = shapes.sample.in_use() ? std::min(others, expected_rank(shapes)) : others;
+  return static_cast<double>(kept) * (1.0 + std::log(std::max(1.0, let_in / static_cast<double>(kept))));
 }
 
 // Of a base row, what every query row meets. Of a screened tile, and of one with a first look, that is the bounds'
@@ -218,6 +215,12 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
 }
 
 }  // namespace
+
+std::uint64_t kept_neighbours(const Shapes& shapes) noexcept {
+  if (shapes.all_pairs) return 0;
+  const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
+  return std::max<std::uint64_t>(1, std::min(shapes.top_k, others));
+}
 
 std::uint64_t smallest_budget(const Shapes& shapes) {
   check_shapes(shapes);

@@ -62,6 +62,17 @@ struct FieldShape {
 struct Part {
   std::uint64_t query_begin = 0, query_end = UINT64_MAX;  // the stripes' rows
   std::uint64_t base_begin = 0, base_end = UINT64_MAX;    // the rows that they meet; in a self-join always all
+  bool is_all() const noexcept {
+    return query_begin == 0 && query_end == UINT64_MAX && base_begin == 0 && base_end == UINT64_MAX;
+  }
+};
+
+// A random sample of the base rows, from which bounds are guessed before the first tile (plan/sample.h). 0: none.
+struct Sample {
+  std::uint64_t rows = 0;
+  std::uint64_t rank = 0;  // a row's bound is its so many-th best in the sample
+  bool in_use() const noexcept { return rows != 0; }
+  friend bool operator==(const Sample&, const Sample&) = default;
 };
 
 struct Shapes {
@@ -89,6 +100,7 @@ struct Shapes {
   std::vector<FieldShape> fields;
   bool renormalize = false;  // sums are divided by the weights of the fields that both rows have
   Part part;
+  Sample sample;
   // What does not depend on the plan: the process before the job, threads, checksum tables, output buffers.
   std::uint64_t fixed_bytes = 0;
 
@@ -123,6 +135,9 @@ struct TilePlan {
   std::uint64_t smallest_bytes = 0;  // announced_budget() of the smallest with which make_plan succeeds
 };
 
+// Neighbours that are kept of a row: as many as are wanted and as there are; none where all pairs are wanted.
+std::uint64_t kept_neighbours(const Shapes& shapes) noexcept;
+
 // The best plan within budget_bytes. Throws Error(kBudgetTooSmall) naming the smallest budget that works, and
 // Error(kInvalidArgument) for shapes that no job can have.
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes);
@@ -137,6 +152,8 @@ struct Tile {
   std::uint64_t base_begin = 0, base_end = 0;
   bool first_of_stripe = false;
   bool last_of_stripe = false;
+  // Of a self-join: finds nothing for the base rows, which may be any, as in a search. What a row is searched again by.
+  bool for_queries_alone = false;
 };
 
 // The most that `rows` consecutive rows can take in the file.

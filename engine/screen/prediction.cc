@@ -28,6 +28,8 @@ constexpr double kRowsSeeded = 600.0;
 constexpr double kNsPerRow = 10000.0;
 // With a first look instead, nothing is seeded: so many rows for each neighbour are scored by the tile kernel first.
 constexpr double kRowsBeforeALook = 20.0;
+constexpr double kNsPerRowGuessed = 4000.0;
+constexpr double kNsPerDimGuessed = 12.0;
 
 SIMTILE_WIDE_CLONES
 void add_scaled(float factor, const float* values, std::uint64_t count, float* sums) {
@@ -144,12 +146,18 @@ class CostModel {
     const double in_tile = dims_ * kNsPerDimInTile + kNsPerPairInTile;
     if (!job_->looks_first) return in_tile;
     const auto bases = static_cast<double>(job_->base_rows);
-    const double rows_before = std::min(bases, kRowsBeforeALook * static_cast<double>(job_->top_k));
+    const auto wanted = static_cast<double>(job_->top_k);
+    const bool guesses = job_->guessed_rank > 0.0;
+    const double rows_before = std::min(bases, kRowsBeforeALook * wanted);
     // The n-th score of a row enters its top K with probability K / n.
-    const double arriving = static_cast<double>(job_->top_k) / bases * std::log(bases / rows_before);
+    const double chances = std::log(guesses ? std::max(1.0, job_->guessed_rank / wanted) : bases / rows_before);
     const double sides = job_->self_join ? 2.0 : 1.0;
-    const double left = std::min(1.0, share_looked + sides * arriving);
-    const double before = job_->self_join ? sides * rows_before / bases * in_tile : 0.0;
+    const double left = std::min(1.0, share_looked + sides * wanted / bases * chances);
+    double before = 0.0;
+    if (guesses)
+      before = static_cast<double>(job_->query_rows) * (kNsPerRowGuessed + dims_ * kNsPerDimGuessed) / pairs_;
+    else if (job_->self_join)
+      before = sides * rows_before / bases * in_tile;
     const double looking = before + dims_ * kernel_->ns_per_dim + kernel_->ns_per_pair +
                            left * (kNsPerPairLeft + dims_ * kNsPerDimDefinition);
     // Where too many pairs are left, the job goes on without looking.

@@ -74,6 +74,11 @@ class Reservoirs {
     if (counts_[local] == capacity_) prune(row);
   }
 
+  // Whether the row has top_k keys or more.
+  bool is_full(std::uint64_t row) const noexcept { return counts_[row - first_row_] >= top_k_; }
+  // Empties one row's.
+  void clear(std::uint64_t row) noexcept { counts_[row - first_row_] = 0; }
+
   // The row's best keys so far, at most top_k, best first. The span holds until the row's next insert.
   std::span<const Key> sorted(std::uint64_t row) noexcept;
   // Empties all reservoirs and takes on another range of at most as many rows; bounds stay.

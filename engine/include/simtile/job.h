@@ -110,9 +110,10 @@ struct JobPlan {
   std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join
   double flops = 0.0;              // of the matrix product, without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
-  std::string first_look_isa;  // what bounds pairs by all of their coordinates, rounded, first: "amx", or nothing
-  bool screened = false;       // pairs are bounded first; then, foretold:
-  std::string screen_isa;      // what computes the first bound: an Isa or "amx"
+  std::uint64_t sample_rows = 0;  // base rows that bounds are guessed from before the first tile, or 0
+  std::string first_look_isa;     // what bounds pairs by all of their coordinates, rounded, first: "amx", or nothing
+  bool screened = false;          // pairs are bounded first; then, foretold:
+  std::string screen_isa;         // what computes the first bound: an Isa or "amx"
   std::uint64_t screen_first_dims = 0, screen_next_dims = 0;  // coordinates of the two bounds
   double screen_left_first = 1.0, screen_left_next = 1.0;     // shares of the pairs that they leave
   double screen_cost = 1.0;                                   // the job's time, as a share of that without
@@ -132,7 +133,8 @@ struct JobReport {
   std::uint64_t pairs_dropped_by_tile = 0;                  // that tiles as a whole ruled out, before the first bound
   std::uint64_t pairs_left_first = 0, pairs_left_next = 0;  // that the first and the second bound let through
   std::uint64_t pairs_by_definition = 0;  // that were scored by the definition: with a screen, or a first look
-  double seconds_screen = 0.0;            // making the screen, before the first tile
+  double seconds_screen = 0.0;            // making the screen and the first bounds, before the first tile
+  std::uint64_t rows_searched_again = 0;  // whose guessed bound was too tight
   std::uint64_t tiles_resumed = 0;        // tiles that an earlier process had done
   std::uint64_t stripes_while_short = 0;  // stripes that ran with one tile in flight, as memory was short
   bool discarded_other_job = false;       // the work folder held what another job had left; it was cleared

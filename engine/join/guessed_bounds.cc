@@ -1,0 +1,140 @@
+#include "engine/join/guessed_bounds.h"
+
+#include <algorithm>
+#include <string>
+
+#include "engine/formats/counter_random.h"
+#include "engine/join/pipeline.h"
+#include "engine/storage/matrix_writer.h"
+#include "engine/storage/row_norm.h"
+
+namespace simtile::join {
+namespace {
+
+// Rows are written as they are scored: a cosine's at norm one.
+void append_dense(const std::vector<std::uint64_t>& rows, Side& field, storage::MatrixWriter& sample) {
+  std::vector<std::byte> stored(static_cast<std::size_t>(field.dense->row_stride_bytes()));
+  std::vector<float> values(static_cast<std::size_t>(field.matrix.columns()));
+  for (const std::uint64_t row : rows) {
+    field.dense->decode_row(row, stored, values.data());
+    sample.append_rows(values);
+  }
+  field.dense->check_unchanged();
+}
+
+void append_sparse(const std::vector<std::uint64_t>& rows, Side& field, bool unit_norm, storage::MatrixWriter& sample) {
+  std::vector<float> values;
+  for (const std::uint64_t row : rows) {
+    SparseRows::Window window = field.sparse->window(row, 1);
+    const SparseRow stored = window.row(0);
+    values.assign(stored.values.begin(), stored.values.end());
+    if (unit_norm)
+      for (float& value : values) value = unit_value(value, stored.inverse_norm);
+    sample.append_sparse_row(stored.columns, values);
+    window.close();
+  }
+}
+
+storage::MatrixFile write_sample(const std::vector<std::uint64_t>& rows, Side& field, bool unit_norm,
+                                 const std::string& path) {
+  const bool is_sparse = field.matrix.is_sparse();
+  storage::MatrixWriterOptions options;
+  options.layout = is_sparse ? storage::MatrixLayout::kCsr : storage::MatrixLayout::kDense;
+  options.columns = field.matrix.columns();
+  options.source_name = field.matrix.path();
+  options.durability = storage::Durability::kTemporary;
+  storage::MatrixWriter writer(path, options);
+  if (is_sparse)
+    append_sparse(rows, field, unit_norm, writer);
+  else
+    append_dense(rows, field, writer);
+  writer.finish();
+  storage::MatrixFile sample = storage::MatrixFile::open(path);
+  os::remove_file(path);
+  return sample;
+}
+
+std::unique_ptr<Side> open_sample(const std::vector<std::uint64_t>& rows, PreparedJob& job, bool unit_norm,
+                                  const std::string& path, PageBudget& budget) {
+  Side& base = *job.base;
+  auto sample = std::make_unique<Side>(write_sample(rows, base, unit_norm, path));
+  for (const auto& field : base.more_fields)
+    sample->more_fields.push_back(std::make_unique<Side>(write_sample(rows, *field, unit_norm, path)));
+  sample->open_rows(budget, false);
+  return sample;
+}
+
+// Hands a row's bound on once its best of the sample are known.
+class Guesser {
+ public:
+  Guesser(const std::vector<std::uint64_t>& rows, const PreparedJob& job, Metric metric, TopKState& found,
+          TopKState& state)
+      : rows_(rows),
+        self_join_(job.shapes.self_join),
+        rank_(job.shapes.sample.rank),
+        larger_better_(topk::larger_is_better(metric)),
+        found_(found),
+        state_(state) {}
+
+  void guess(std::uint64_t row) {
+    std::uint64_t better = 0;
+    for (const topk::Key key : found_.sorted(row)) {
+      if (self_join_ && rows_[topk::key_row(key)] == row) continue;
+      if (++better < rank_) continue;
+      state_.tighten(row, topk::bound_of_min_score(larger_better_, topk::key_score(larger_better_, key)));
+      return;
+    }
+  }
+
+ private:
+  const std::vector<std::uint64_t>& rows_;
+  bool self_join_;
+  std::uint64_t rank_;
+  bool larger_better_;
+  TopKState& found_;
+  TopKState& state_;
+};
+
+}  // namespace
+
+// Selection sampling: Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S.
+std::vector<std::uint64_t> sampled_rows(std::uint64_t rows, std::uint64_t sampled) {
+  constexpr std::uint64_t kSeed = 0x73696d74696c65;
+  const formats::CounterRandom random(kSeed, rows, sampled);
+  std::vector<std::uint64_t> chosen;
+  chosen.reserve(static_cast<std::size_t>(sampled));
+  for (std::uint64_t row = 0; chosen.size() < sampled; ++row)
+    if (static_cast<double>(rows - row) * random.uniform(row) < static_cast<double>(sampled - chosen.size()))
+      chosen.push_back(row);
+  return chosen;
+}
+
+std::uint64_t guess_bounds(PreparedJob& job, const JobOptions& options, PageBudget& budget, WorkFolder& folder,
+                           TopKState& state, std::uint64_t rows_done) {
+  const std::vector<std::uint64_t> rows = sampled_rows(job.shapes.base_rows, job.shapes.sample.rows);
+  const std::unique_ptr<Side> sample =
+      open_sample(rows, job, options.metric == Metric::kCosine, folder.path() + "/sample.emb", budget);
+  const plan::Shapes search = job.sample_search(rows_done);
+  const plan::TilePlan plan = *job.sample_plan();
+  budget.charge(search.fixed_bytes);
+  const bool larger_better = topk::larger_is_better(options.metric);
+  TopKState found(budget, search, plan, topk::bound_of_min_score(larger_better, options.min_score), *job.kernel,
+                  folder);
+  Guesser guesser(rows, job, options.metric, found, state);
+  std::uint64_t guessed = rows_done;
+  const auto guess_up_to = [&](std::uint64_t end) {
+    for (; guessed < end; ++guessed) guesser.guess(guessed);
+  };
+  Pipeline pipeline(
+      {job.query_side(), sample.get(), search, plan, job.budget_bytes, job.kernel, job.screen_kernel, options.metric,
+       options.stop, options.memory_is_short, [](const plan::Tile&, double) {}, guess_up_to},
+      budget, found, rows_done);
+  while (!pipeline.at_end() && !pipeline.stopped()) {
+    pipeline.run_segment([] { return false; });
+    if (!found.is_resident() && !pipeline.stopped()) guess_up_to(pipeline.rows_done());
+  }
+  budget.release(search.fixed_bytes);
+  return sample->loaded_bytes();
+}
+
+}  // namespace simtile::join

@@ -1,0 +1,235 @@
+// Bounds that are guessed from a sample save work and change no byte, even where they are wrong. Shards never guess:
+// what they come to is what a job with guesses is compared with.
+#include "engine/join/guessed_bounds.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/tile_kernel.h"
+#include "engine/plan/sample.h"
+#include "simtile/error.h"
+#include "simtile/job.h"
+#include "simtile/merge.h"
+#include "tests/job_oracle.h"
+#include "tests/test_files.h"
+
+namespace simtile::tests {
+namespace {
+
+constexpr std::uint64_t kRows = 8300;
+constexpr std::uint64_t kTopK = 40;
+constexpr std::uint64_t kLargeBudget = std::uint64_t{4} << 30;
+
+JobOptions options_for(Metric metric) {
+  JobOptions options;
+  options.metric = metric;
+  options.top_k = kTopK;
+  options.budget_bytes = kLargeBudget;
+  options.threads = 2;
+  options.screen = ScreenUse::kOff;
+  options.checkpoint_seconds = 1e9;
+  return options;
+}
+
+constexpr std::uint64_t kSpareBytes = std::uint64_t{1} << 20;
+
+// Little more than the least, for the process as it is now: a self-join's state goes to disk.
+std::uint64_t small_budget(const JobInput& input, JobOptions options) {
+  options.budget_bytes = 1 << 20;
+  return plan_job_at_least(input, options).smallest_budget_bytes + kSpareBytes + kKeptBytes;
+}
+
+class GuessedBounds : public testing::Test {
+ protected:
+  std::string answer_without_guesses(const JobInput& input, JobOptions options) const {
+    const std::string out = folder_ / "expected.knn";
+    for (const std::uint32_t number : {1u, 2u}) {
+      options.shard = Shard{number, 2};
+      EXPECT_EQ(run_job(input, out, options).plan.sample_rows, 0u);
+    }
+    options.shard.reset();
+    merge_shards(input, out, options);
+    return read_bytes(out);
+  }
+
+  // With a state in memory and on disk. Returns the rows that were searched again, in both.
+  std::uint64_t expect_same_bytes(const JobInput& input, JobOptions options) const {
+    const std::string expected = answer_without_guesses(input, options);
+    std::uint64_t searched_again = 0;
+    for (const bool resident : {true, false}) {
+      options.budget_bytes = resident ? kLargeBudget : small_budget(input, options);
+      const JobReport report = run_job(input, out_, options);
+      EXPECT_NE(report.plan.sample_rows, 0u);
+      EXPECT_EQ(report.plan.spills, !resident && input.queries_path.empty());
+      EXPECT_TRUE(read_bytes(out_) == expected) << "within " << options.budget_bytes;
+      searched_again += report.rows_searched_again;
+    }
+    return searched_again;
+  }
+
+  TempFolder folder_;
+  std::string matrix_ = folder_ / "a.emb", queries_ = folder_ / "q.emb", out_ = folder_ / "out.knn";
+};
+
+TEST(SampledRows, AreThoseOfTheSameNumbersAndNotOfOthers) {
+  const std::vector<std::uint64_t> rows = join::sampled_rows(1000, 100);
+  EXPECT_EQ(rows.size(), 100u);
+  EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end()));
+  EXPECT_TRUE(std::adjacent_find(rows.begin(), rows.end()) == rows.end());
+  EXPECT_LT(rows.back(), 1000u);
+  EXPECT_EQ(rows, join::sampled_rows(1000, 100));
+  EXPECT_NE(rows, join::sampled_rows(1001, 100));
+  EXPECT_EQ(join::sampled_rows(7, 7).back(), 6u);
+}
+
+// Of 200,000 rows that want 50, a guess by the r-th best of the sample fails for one in a million: the tail of the
+// binomial distribution, by another way of summing it.
+TEST(Sample, ItsRankIsSafe) {
+  plan::Shapes shapes;
+  shapes.query_rows = shapes.base_rows = 200'000;
+  shapes.dims = 256;
+  shapes.self_join = true;
+  shapes.top_k = 50;
+  shapes.rounded_floats = 128;
+  const plan::Sample sample = plan::choose_sample(shapes);
+  ASSERT_TRUE(sample.in_use());
+  EXPECT_LT(sample.rows, shapes.base_rows / 16);
+  const double mean = 50.0 * static_cast<double>(sample.rows) / 200'000.0;
+  const auto tail = [&](std::uint64_t rank) {
+    double sum = 0.0;
+    for (std::uint64_t found = rank; found < rank + 60; ++found)
+      sum += std::exp(static_cast<double>(found) * std::log(mean) - mean - std::lgamma(static_cast<double>(found) + 1));
+    return sum;
+  };
+  EXPECT_LT(tail(sample.rank), 1.01e-6);
+  EXPECT_GT(tail(sample.rank - 1), 0.99e-6);
+}
+
+TEST_F(GuessedBounds, ChangeNoByteOfASelfJoin) {
+  write_matrix(matrix_, random_matrix(kRows, 20, 1));
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2})
+    EXPECT_EQ(expect_same_bytes({matrix_, ""}, options_for(metric)), 0u) << static_cast<int>(metric);
+}
+
+TEST_F(GuessedBounds, NorOnAnyInstructionSet) {
+  write_matrix(matrix_, random_matrix(kRows, 16, 1));
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    if (!kernels::is_supported(isa)) continue;
+    JobOptions options = options_for(Metric::kCosine);
+    options.isa = isa;
+    expect_same_bytes({matrix_, ""}, options);
+  }
+}
+
+TEST_F(GuessedBounds, NorOfASearch) {
+  write_matrix(matrix_, random_matrix(kRows + 4000, 20, 1));
+  write_matrix(queries_, random_matrix(2000, 20, 2));
+  for (const Metric metric : {Metric::kCosine, Metric::kL2}) {
+    JobOptions options = options_for(metric);
+    options.top_k = 100;
+    expect_same_bytes({matrix_, queries_}, options);
+  }
+}
+
+// Most rows have fewer neighbours that are good enough than are wanted.
+TEST_F(GuessedBounds, NorWithAMinimumScore) {
+  write_matrix(matrix_, random_matrix(kRows, 20, 1));
+  JobOptions options = options_for(Metric::kCosine);
+  options.min_score = 0.62f;
+  expect_same_bytes({matrix_, ""}, options);
+}
+
+// Where a row's nearest are in the sample, its guess lets hardly any other in.
+TEST_F(GuessedBounds, ARowWhoseGuessIsTooTightIsSearchedAgain) {
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    TestMatrix matrix = random_matrix(kRows, 20, 1);
+    write_matrix(matrix_, matrix);
+    JobOptions options = options_for(metric);
+    plan::Shapes shapes;
+    const JobPlan plan = plan_job({matrix_, ""}, options);
+    ASSERT_NE(plan.sample_rows, 0u);
+    // More copies of row 7, in the sample, than its rank can be; fewer than are wanted.
+    const std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, plan.sample_rows);
+    for (std::uint64_t i = 0; i < kTopK - 2; ++i) {
+      float* copy = matrix.values.data() + sampled[i * sampled.size() / kTopK] * matrix.columns;
+      for (std::uint64_t c = 0; c < matrix.columns; ++c) copy[c] = 20.0f * matrix.row(7)[c];
+    }
+    write_matrix(matrix_, matrix);
+    EXPECT_GE(expect_same_bytes({matrix_, ""}, options), 2u) << static_cast<int>(metric);
+  }
+}
+
+TEST_F(GuessedBounds, SoAreRowsOfSeveralFields) {
+  const std::string text = folder_ / "text.emb", image = folder_ / "image.emb";
+  TestMatrix of_text = random_matrix(kRows, 20, 1, 0.7), of_image = random_matrix(kRows, 20, 2);
+  write_sparse_matrix(text, of_text);
+  write_matrix(image, of_image);
+  JobInput input;
+  input.fields = {{"text", text, "", 0.7f}, {"image", image, "", 0.3f}};
+  const JobOptions options = options_for(Metric::kCosine);
+  const JobPlan plan = plan_job(input, options);
+  ASSERT_NE(plan.sample_rows, 0u);
+  const std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, plan.sample_rows);
+  for (TestMatrix* matrix : {&of_text, &of_image})
+    for (std::uint64_t i = 0; i < kTopK - 2; ++i)
+      std::copy_n(matrix->row(7), matrix->columns,
+                  matrix->values.data() + sampled[i * sampled.size() / kTopK] * matrix->columns);
+  write_sparse_matrix(text, of_text);
+  write_matrix(image, of_image);
+  EXPECT_GE(expect_same_bytes(input, options), 2u);
+}
+
+TEST_F(GuessedBounds, SparseRowsToo) {
+  const TestMatrix matrix = random_matrix(kRows, 30, 1, 0.8);
+  write_sparse_matrix(matrix_, matrix);
+  for (const Metric metric : {Metric::kCosine, Metric::kL2}) expect_same_bytes({matrix_, ""}, options_for(metric));
+}
+
+// What an earlier process found was found with its bounds, or without.
+TEST_F(GuessedBounds, AJobGoesOnWithTheBoundsItBeganWith) {
+  write_matrix(matrix_, random_matrix(kRows, 32, 1));
+  const JobInput input{matrix_, ""};
+  JobOptions with = options_for(Metric::kCosine), screened = with, scalar = with, small = with, least = with;
+  screened.screen = ScreenUse::kOn;
+  scalar.isa = Isa::kScalar;
+  constexpr std::uint64_t kSmall = 1, kLeast = 2;
+  small.budget_bytes = kSmall;
+  least.budget_bytes = kLeast;
+  const std::string expected = answer_without_guesses(input, with);
+  const auto run = [&](JobOptions options, const std::atomic<bool>* stop) {
+    options.stop = stop;
+    if (options.budget_bytes == kSmall) options.budget_bytes = small_budget(input, with);
+    if (options.budget_bytes == kLeast) options.budget_bytes = small_budget(input, with) - kSpareBytes;
+    run_job(input, out_, options);
+  };
+  for (const JobOptions& first : {with, small, screened})
+    for (const JobOptions& then : {with, screened, scalar, small, least}) {
+      std::atomic<bool> stop{false};
+      JobOptions stopped = first;
+      stopped.threads = 1;
+      stopped.progress = [&](const JobProgress& progress) { stop = progress.fraction_done > 0.4; };
+      expect_error(ErrorCode::kInterrupted, [&] { run(stopped, &stop); });
+      run(then, nullptr);
+      EXPECT_TRUE(read_bytes(out_) == expected);
+    }
+}
+
+TEST_F(GuessedBounds, ThePlanForetellsWhatIsRead) {
+  write_matrix(matrix_, random_matrix(30'000, 64, 1));
+  JobOptions options = options_for(Metric::kInnerProduct);
+  for (const bool resident : {true, false}) {
+    options.budget_bytes = resident ? kLargeBudget : small_budget({matrix_, ""}, options) + kSpareBytes;
+    const JobPlan plan = plan_job({matrix_, ""}, options);
+    const JobReport report = run_job({matrix_, ""}, out_, options);
+    ASSERT_NE(report.plan.sample_rows, 0u);
+    const auto read = static_cast<double>(report.bytes_read);
+    EXPECT_NEAR(static_cast<double>(plan.bytes_read) / read, 1.0, 0.05);
+  }
+}
+
+}  // namespace
+}  // namespace simtile::tests
