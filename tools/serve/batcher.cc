@@ -24,7 +24,15 @@ Problem too_late(const Search& search) {
 }  // namespace
 
 Batcher::Batcher(const Limits& limits, WorkerMetrics& metrics, const Log& log, Post post)
-    : limits_(limits), metrics_(metrics), log_(log), post_(std::move(post)), thread_([this] { run(); }) {}
+    : limits_(limits),
+      metrics_(metrics),
+      log_(log),
+      too_many_(to_response(
+          too_busy("queue_requests", limits.queue_requests, "as many searches wait as may; try again later"))),
+      too_large_(to_response(too_busy("queue_bytes", limits.queue_bytes,
+                                      "the searches that wait hold as much as they may; try again later"))),
+      post_(std::move(post)),
+      thread_([this] { run(); }) {}
 
 Batcher::~Batcher() {
   {
@@ -35,18 +43,22 @@ Batcher::~Batcher() {
   thread_.join();
 }
 
-std::optional<Problem> Batcher::has_room(std::uint64_t bytes) const {
+const HttpResponse* Batcher::refusal(std::uint64_t bytes) const {
   const std::lock_guard lock(mutex_);
   if (waiting_.size() >= limits_.queue_requests) {
     add(metrics_.shed[static_cast<std::size_t>(Shed::kQueueRequests)]);
-    return too_busy("queue_requests", limits_.queue_requests, "as many searches wait as may; try again later");
+    return &too_many_;
   }
   if (bytes > limits_.queue_bytes - std::min(waiting_bytes_, limits_.queue_bytes)) {
     add(metrics_.shed[static_cast<std::size_t>(Shed::kQueueBytes)]);
-    return too_busy("queue_bytes", limits_.queue_bytes,
-                    "the searches that wait hold as much as they may; try again later");
+    return &too_large_;
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+bool Batcher::is_full() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size() >= limits_.queue_requests;
 }
 
 void Batcher::submit(std::unique_ptr<Search> search) {

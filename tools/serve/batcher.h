@@ -3,7 +3,7 @@
 // answered tend to ask again at once: when others were waiting, the next pass gives them a moment to join it, a small
 // part of what a pass takes.
 //
-// Threads: has_room() and submit() from the event loop's thread; answers come through `post`, on that thread too.
+// Threads: refusal(), is_full() and submit() from the event loop's thread; answers come through `post`, on that thread too.
 #pragma once
 
 #include <chrono>
@@ -53,8 +53,11 @@ class Batcher {
   // Searches that still wait are never answered.
   ~Batcher();
 
-  // What keeps another search of so many bytes out, if anything does; counted as shed.
-  std::optional<Problem> has_room(std::uint64_t bytes) const;
+  // The answer to another search of so many bytes when there is no room for it, which counts as shed; null: there is.
+  // Made beforehand: a server that has too much to do should refuse cheaply.
+  const HttpResponse* refusal(std::uint64_t bytes) const;
+  // Whether as many wait as may.
+  bool is_full() const;
   void submit(std::unique_ptr<Search> search);
 
  private:
@@ -75,6 +78,7 @@ class Batcher {
   const Limits& limits_;
   WorkerMetrics& metrics_;
   const Log& log_;
+  const HttpResponse too_many_, too_large_;
   Post post_;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -163,7 +163,7 @@ const ServedIndex& Service::index_named(const std::string& name) const {
 void Service::search(const std::shared_ptr<Call>& call) {
   const ServedIndex& index = index_named(call->url.segments[2]);
   // Before the body is looked at: what is turned away should cost little.
-  if (std::optional<Problem> full = batcher_.has_room(call->request.body.size())) throw std::move(*full);
+  if (const HttpResponse* full = batcher_.refusal(call->request.body.size())) return call->respond(*full);
   std::shared_ptr<const IndexVersion> version = index.version();
   const std::string_view type = media_type(call->request.content_type);
   std::variant<SearchRequest, Problem> parsed;

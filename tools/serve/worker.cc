@@ -59,13 +59,23 @@ class Worker {
     ::sigprocmask(SIG_SETMASK, &task_.signals, nullptr);
     if (!task_.is_restart) listen();
     aside_.run([this] { open(); });
-    loop_.run();
+    run_loop();
     // Opening may still be warming pages up, which nobody waits for.
     if (get(metrics_.ready) == 0 && exit_code_ == 0 && !was_ready_) ::_exit(0);
     return exit_code_;
   }
 
  private:
+  // Each look at the sockets takes a processor from a pass, and its caches. While searches are refused, requests are
+  // looked for every few milliseconds alone, and answered many at once: sooner is no use to who is refused.
+  void run_loop() {
+    constexpr std::chrono::milliseconds kRest(2);
+    while (loop_.run_one() != 0) {
+      loop_.poll();
+      if (service_.is_full()) std::this_thread::sleep_for(kRest);
+    }
+  }
+
   void wait_for_signal() {
     signals_.async_wait([this](error_code error, int signal) {
       if (error) return;
