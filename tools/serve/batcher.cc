@@ -43,22 +43,13 @@ Batcher::~Batcher() {
   thread_.join();
 }
 
-const HttpResponse* Batcher::refusal(std::uint64_t bytes) const {
+const HttpResponse* Batcher::refusal(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  if (waiting_.size() >= limits_.queue_requests) {
-    add(metrics_.shed[static_cast<std::size_t>(Shed::kQueueRequests)]);
-    return &too_many_;
-  }
-  if (bytes > limits_.queue_bytes - std::min(waiting_bytes_, limits_.queue_bytes)) {
-    add(metrics_.shed[static_cast<std::size_t>(Shed::kQueueBytes)]);
-    return &too_large_;
-  }
-  return nullptr;
-}
-
-bool Batcher::is_full() const {
-  const std::lock_guard lock(mutex_);
-  return waiting_.size() >= limits_.queue_requests;
+  const bool too_many = waiting_.size() >= limits_.queue_requests;
+  if (!too_many && bytes <= limits_.queue_bytes - std::min(waiting_bytes_, limits_.queue_bytes)) return nullptr;
+  add(metrics_.shed[static_cast<std::size_t>(too_many ? Shed::kQueueRequests : Shed::kQueueBytes)]);
+  has_refused_ = true;
+  return too_many ? &too_many_ : &too_large_;
 }
 
 void Batcher::submit(std::unique_ptr<Search> search) {

@@ -3,7 +3,8 @@
 // answered tend to ask again at once: when others were waiting, the next pass gives them a moment to join it, a small
 // part of what a pass takes.
 //
-// Threads: refusal(), is_full() and submit() from the event loop's thread; answers come through `post`, on that thread too.
+// Threads: refusal(), has_refused() and submit() from the event loop's thread; answers come through `post`, on that
+// thread too.
 #pragma once
 
 #include <chrono>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tools/serve/log.h"
@@ -55,9 +57,9 @@ class Batcher {
 
   // The answer to another search of so many bytes when there is no room for it, which counts as shed; null: there is.
   // Made beforehand: a server that has too much to do should refuse cheaply.
-  const HttpResponse* refusal(std::uint64_t bytes) const;
-  // Whether as many wait as may.
-  bool is_full() const;
+  const HttpResponse* refusal(std::uint64_t bytes);
+  // Whether any was refused since this was last asked.
+  bool has_refused() noexcept { return std::exchange(has_refused_, false); }
   void submit(std::unique_ptr<Search> search);
 
  private:
@@ -80,6 +82,7 @@ class Batcher {
   const Log& log_;
   const HttpResponse too_many_, too_large_;
   Post post_;
+  bool has_refused_ = false;  // of the loop's thread
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable arrived_;

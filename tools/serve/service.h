@@ -37,8 +37,8 @@ class Service {
   bool is_draining() const noexcept { return draining_; }
   // Requests that were taken on and not answered yet.
   std::uint64_t unanswered() const noexcept { return unanswered_; }
-  // Whether searches are refused, as many as may are waiting.
-  bool is_full() const { return batcher_.is_full(); }
+  // Whether a search was refused, for want of room, since this was last asked.
+  bool has_refused() noexcept { return batcher_.has_refused(); }
 
   void handle(HttpRequest request, Respond respond);
 

@@ -66,13 +66,13 @@ class Worker {
   }
 
  private:
-  // Each look at the sockets takes a processor from a pass, and its caches. While searches are refused, requests are
-  // looked for every few milliseconds alone, and answered many at once: sooner is no use to who is refused.
+  // Each look at the sockets takes a processor from a pass, and its caches. After a search was refused the next look is
+  // a little later, and finds many requests at once. Look-ups wait as long, of a server that has too much to do.
   void run_loop() {
     constexpr std::chrono::milliseconds kRest(2);
     while (loop_.run_one() != 0) {
       loop_.poll();
-      if (service_.is_full()) std::this_thread::sleep_for(kRest);
+      if (service_.has_refused()) std::this_thread::sleep_for(kRest);
     }
   }
 
