@@ -107,6 +107,15 @@ TEST(Sample, ItsRankIsSafe) {
   };
   EXPECT_LT(tail(sample.rank), 1.01e-6);
   EXPECT_GT(tail(sample.rank - 1), 0.99e-6);
+
+  // Where none of so many is next to impossible, its probability is no number to begin a sum with.
+  shapes.query_rows = shapes.base_rows = 100'000;
+  for (shapes.top_k = 3000; shapes.top_k < 6200; shapes.top_k += 37) {
+    const plan::Sample large = plan::choose_sample(shapes);
+    if (!large.in_use()) continue;
+    const double expected = static_cast<double>(shapes.top_k * large.rows) / 100'000.0;
+    EXPECT_GT(static_cast<double>(large.rank), expected + 4.2 * std::sqrt(expected)) << shapes.top_k;
+  }
 }
 
 TEST_F(GuessedBounds, ChangeNoByteOfASelfJoin) {
@@ -143,21 +152,24 @@ TEST_F(GuessedBounds, NorWithAMinimumScore) {
   expect_same_bytes({matrix_, ""}, options);
 }
 
+// Makes rows of the sample copies of row 7: more than their guesses' rank can be, fewer than are wanted.
+void crowd_sample(TestMatrix& matrix, std::uint64_t sample_rows, float scale) {
+  const std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, sample_rows);
+  for (std::uint64_t i = 0; i < kTopK - 2; ++i) {
+    float* copy = matrix.values.data() + sampled[i * sampled.size() / kTopK] * matrix.columns;
+    for (std::uint64_t c = 0; c < matrix.columns; ++c) copy[c] = scale * matrix.row(7)[c];
+  }
+}
+
 // Where a row's nearest are in the sample, its guess lets hardly any other in.
 TEST_F(GuessedBounds, ARowWhoseGuessIsTooTightIsSearchedAgain) {
   for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
     TestMatrix matrix = random_matrix(kRows, 20, 1);
     write_matrix(matrix_, matrix);
     JobOptions options = options_for(metric);
-    plan::Shapes shapes;
     const JobPlan plan = plan_job({matrix_, ""}, options);
     ASSERT_NE(plan.sample_rows, 0u);
-    // More copies of row 7, in the sample, than its rank can be; fewer than are wanted.
-    const std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, plan.sample_rows);
-    for (std::uint64_t i = 0; i < kTopK - 2; ++i) {
-      float* copy = matrix.values.data() + sampled[i * sampled.size() / kTopK] * matrix.columns;
-      for (std::uint64_t c = 0; c < matrix.columns; ++c) copy[c] = 20.0f * matrix.row(7)[c];
-    }
+    crowd_sample(matrix, plan.sample_rows, 20.0f);
     write_matrix(matrix_, matrix);
     EXPECT_GE(expect_same_bytes({matrix_, ""}, options), 2u) << static_cast<int>(metric);
   }
@@ -173,11 +185,7 @@ TEST_F(GuessedBounds, SoAreRowsOfSeveralFields) {
   const JobOptions options = options_for(Metric::kCosine);
   const JobPlan plan = plan_job(input, options);
   ASSERT_NE(plan.sample_rows, 0u);
-  const std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, plan.sample_rows);
-  for (TestMatrix* matrix : {&of_text, &of_image})
-    for (std::uint64_t i = 0; i < kTopK - 2; ++i)
-      std::copy_n(matrix->row(7), matrix->columns,
-                  matrix->values.data() + sampled[i * sampled.size() / kTopK] * matrix->columns);
+  for (TestMatrix* matrix : {&of_text, &of_image}) crowd_sample(*matrix, plan.sample_rows, 1.0f);
   write_sparse_matrix(text, of_text);
   write_matrix(image, of_image);
   EXPECT_GE(expect_same_bytes(input, options), 2u);
@@ -187,6 +195,31 @@ TEST_F(GuessedBounds, SparseRowsToo) {
   const TestMatrix matrix = random_matrix(kRows, 30, 1, 0.8);
   write_sparse_matrix(matrix_, matrix);
   for (const Metric metric : {Metric::kCosine, Metric::kL2}) expect_same_bytes({matrix_, ""}, options_for(metric));
+}
+
+// While a row is searched again, too: a part of what it finds must not pass for all.
+TEST_F(GuessedBounds, AJobMayBeStoppedAtAnyTile) {
+  TestMatrix matrix = random_matrix(kRows, 20, 1);
+  write_matrix(matrix_, matrix);
+  const JobInput input{matrix_, ""};
+  JobOptions options = options_for(Metric::kCosine);
+  crowd_sample(matrix, plan_job(input, options).sample_rows, 1.0f);
+  write_matrix(matrix_, matrix);
+  const std::string expected = answer_without_guesses(input, options);
+  // The last tiles are all in flight when the job hears of it.
+  const std::uint64_t last = plan_job(input, options).tiles_total - 8;
+  ASSERT_GT(last, 8u);
+  for (std::uint64_t stop_at = 1; stop_at < last; stop_at += 2) {
+    std::atomic<bool> stop{false};
+    std::uint64_t tiles = 0;
+    JobOptions stopped = options;
+    stopped.threads = 1;
+    stopped.stop = &stop;
+    stopped.progress = [&](const JobProgress&) { stop = ++tiles >= stop_at; };
+    expect_error(ErrorCode::kInterrupted, [&] { run_job(input, out_, stopped); });
+    run_job(input, out_, options);
+    EXPECT_TRUE(read_bytes(out_) == expected) << "stopped at tile " << stop_at;
+  }
 }
 
 // What an earlier process found was found with its bounds, or without.
@@ -204,7 +237,7 @@ TEST_F(GuessedBounds, AJobGoesOnWithTheBoundsItBeganWith) {
     options.stop = stop;
     if (options.budget_bytes == kSmall) options.budget_bytes = small_budget(input, with);
     if (options.budget_bytes == kLeast) options.budget_bytes = small_budget(input, with) - kSpareBytes;
-    run_job(input, out_, options);
+    return run_job(input, out_, options);
   };
   for (const JobOptions& first : {with, small, screened})
     for (const JobOptions& then : {with, screened, scalar, small, least}) {
@@ -213,7 +246,7 @@ TEST_F(GuessedBounds, AJobGoesOnWithTheBoundsItBeganWith) {
       stopped.threads = 1;
       stopped.progress = [&](const JobProgress& progress) { stop = progress.fraction_done > 0.4; };
       expect_error(ErrorCode::kInterrupted, [&] { run(stopped, &stop); });
-      run(then, nullptr);
+      EXPECT_NE(run(then, nullptr).tiles_resumed, 0u);
       EXPECT_TRUE(read_bytes(out_) == expected);
     }
 }

@@ -73,6 +73,8 @@ void run(const std::string& command, const JobArguments& arguments) {
   if (report.discarded_other_job)
     print_to_stderr(
         "simtile: note: the work folder held another job's progress (other inputs or options); started over\n");
+  if (report.discarded_for_budget)
+    print_to_stderr("simtile: note: going on with what an earlier run left takes a larger budget; started over\n");
   if (arguments.progress != ProgressStyle::kNone) print_to_stderr(summary(report, arguments.output_path));
   if (!arguments.report_path.empty()) {
     Output report_file(arguments.report_path);

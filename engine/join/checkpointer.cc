@@ -60,6 +60,7 @@ void Checkpointer::put_by_all(std::uint64_t rows_done) {
     spill->flush_durably();
     done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
   }
+  done_.sample = shapes_.sample;
   publish(done_);
   last_ = Clock::now();
   last_cost_seconds_ = seconds_since(start);
@@ -78,8 +79,7 @@ void Checkpointer::finish_shard(std::uint64_t rows_done) {
 }
 
 // Finished runs are written without waiting for the disk; they are there before the journal names them.
-void Checkpointer::publish(Checkpoint checkpoint) {
-  checkpoint.sample = shapes_.sample;
+void Checkpointer::publish(const Checkpoint& checkpoint) {
   for (; finished_synced_ < checkpoint.finished.size(); ++finished_synced_)
     os::File::open_for_reading(run_path(folder_.path(), checkpoint.finished[finished_synced_].serial)).sync();
   folder_.publish(checkpoint);

@@ -40,7 +40,7 @@ class Checkpointer {
  private:
   void sort_held_rows();
   RunInfo write_rows(std::uint64_t begin, std::uint64_t end, bool durable);
-  void publish(Checkpoint checkpoint);
+  void publish(const Checkpoint& checkpoint);
 
   WorkFolder& folder_;
   const plan::Shapes& shapes_;

@@ -7,6 +7,7 @@
 #include "engine/join/pipeline.h"
 #include "engine/storage/matrix_writer.h"
 #include "engine/storage/row_norm.h"
+#include "simtile/error.h"
 
 namespace simtile::join {
 namespace {
@@ -35,13 +36,13 @@ void append_sparse(const std::vector<std::uint64_t>& rows, Side& field, bool uni
   }
 }
 
-storage::MatrixFile write_sample(const std::vector<std::uint64_t>& rows, Side& field, bool unit_norm,
-                                 const std::string& path) {
+storage::MatrixFile write_field(const std::vector<std::uint64_t>& rows, Side& field, bool unit_norm,
+                                const std::string& path) {
   const bool is_sparse = field.matrix.is_sparse();
   storage::MatrixWriterOptions options;
   options.layout = is_sparse ? storage::MatrixLayout::kCsr : storage::MatrixLayout::kDense;
   options.columns = field.matrix.columns();
-  options.source_name = field.matrix.path();
+  options.source_name = field.matrix.path() + " (sampled rows)";
   options.durability = storage::Durability::kTemporary;
   storage::MatrixWriter writer(path, options);
   if (is_sparse)
@@ -54,15 +55,18 @@ storage::MatrixFile write_sample(const std::vector<std::uint64_t>& rows, Side& f
   return sample;
 }
 
-std::unique_ptr<Side> open_sample(const std::vector<std::uint64_t>& rows, PreparedJob& job, bool unit_norm,
-                                  const std::string& path, PageBudget& budget) {
-  Side& base = *job.base;
-  auto sample = std::make_unique<Side>(write_sample(rows, base, unit_norm, path));
-  for (const auto& field : base.more_fields)
-    sample->more_fields.push_back(std::make_unique<Side>(write_sample(rows, *field, unit_norm, path)));
-  sample->open_rows(budget, false);
-  return sample;
-}
+// Counts bytes against the budget that are not a BudgetedMemory.
+class Charge {
+ public:
+  Charge(PageBudget& budget, std::uint64_t bytes) : budget_(budget), bytes_(bytes) { budget.charge(bytes); }
+  Charge(const Charge&) = delete;
+  Charge& operator=(const Charge&) = delete;
+  ~Charge() { budget_.release(bytes_); }
+
+ private:
+  PageBudget& budget_;
+  std::uint64_t bytes_;
+};
 
 // Hands a row's bound on once its best of the sample are known.
 class Guesser {
@@ -109,14 +113,23 @@ std::vector<std::uint64_t> sampled_rows(std::uint64_t rows, std::uint64_t sample
   return chosen;
 }
 
-std::uint64_t guess_bounds(PreparedJob& job, const JobOptions& options, PageBudget& budget, WorkFolder& folder,
-                           TopKState& state, std::uint64_t rows_done) {
+std::unique_ptr<Side> write_sample(PreparedJob& job, Metric metric, const std::string& folder, PageBudget& budget) {
   const std::vector<std::uint64_t> rows = sampled_rows(job.shapes.base_rows, job.shapes.sample.rows);
-  const std::unique_ptr<Side> sample =
-      open_sample(rows, job, options.metric == Metric::kCosine, folder.path() + "/sample.emb", budget);
+  const std::string path = folder + "/sample.emb";
+  const bool unit_norm = metric == Metric::kCosine;
+  auto sample = std::make_unique<Side>(write_field(rows, *job.base, unit_norm, path));
+  for (const auto& field : job.base->more_fields)
+    sample->more_fields.push_back(std::make_unique<Side>(write_field(rows, *field, unit_norm, path)));
+  sample->open_rows(budget, false);
+  return sample;
+}
+
+void guess_bounds(PreparedJob& job, Side& sample, const JobOptions& options, PageBudget& budget, WorkFolder& folder,
+                  TopKState& state, std::uint64_t rows_done, const std::function<void()>& on_tile) {
   const plan::Shapes search = job.sample_search(rows_done);
   const plan::TilePlan plan = *job.sample_plan();
-  budget.charge(search.fixed_bytes);
+  const Charge charge(budget, search.fixed_bytes);
+  const std::vector<std::uint64_t> rows = sampled_rows(job.shapes.base_rows, job.shapes.sample.rows);
   const bool larger_better = topk::larger_is_better(options.metric);
   TopKState found(budget, search, plan, topk::bound_of_min_score(larger_better, options.min_score), *job.kernel,
                   folder);
@@ -126,15 +139,15 @@ std::uint64_t guess_bounds(PreparedJob& job, const JobOptions& options, PageBudg
     for (; guessed < end; ++guessed) guesser.guess(guessed);
   };
   Pipeline pipeline(
-      {job.query_side(), sample.get(), search, plan, job.budget_bytes, job.kernel, job.screen_kernel, options.metric,
-       options.stop, options.memory_is_short, [](const plan::Tile&, double) {}, guess_up_to},
+      {job.query_side(), &sample, search, plan, job.budget_bytes, job.kernel, job.screen_kernel, options.metric,
+       options.stop, options.memory_is_short, [&on_tile](const plan::Tile&, double) { on_tile(); }, guess_up_to},
       budget, found, rows_done);
-  while (!pipeline.at_end() && !pipeline.stopped()) {
+  while (!pipeline.at_end()) {
     pipeline.run_segment([] { return false; });
-    if (!found.is_resident() && !pipeline.stopped()) guess_up_to(pipeline.rows_done());
+    if (pipeline.stopped())
+      throw Error(ErrorCode::kInterrupted, "interrupted before the first tile; run the same command again");
+    if (!found.is_resident()) guess_up_to(pipeline.rows_done());
   }
-  budget.release(search.fixed_bytes);
-  return sample->loaded_bytes();
 }
 
 }  // namespace simtile::join

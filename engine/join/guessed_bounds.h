@@ -9,6 +9,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/join/journal.h"
@@ -21,11 +24,13 @@ namespace simtile::join {
 // `sampled` of the numbers below `rows`, ascending: each set of them is as likely, and the same numbers give the same.
 std::vector<std::uint64_t> sampled_rows(std::uint64_t rows, std::uint64_t sampled);
 
-// Tightens the bounds of the query rows from rows_done on, and returns what was read of the sample, in bytes. It lies
-// in a file of the work folder, without a name. The job has a sample, and the budget room for
-// PreparedJob::sample_plan(). Stops early when *options.stop is set. Errors: as tiles; Error(kIo) when the sample
-// cannot be written.
-std::uint64_t guess_bounds(PreparedJob& job, const JobOptions& options, PageBudget& budget, WorkFolder& folder,
-                           TopKState& state, std::uint64_t rows_done);
+// Puts the sample of each field into a file of that folder, without a name. The job has a sample, and its rows are
+// open. Errors: Error(kIo) when it cannot be written.
+std::unique_ptr<Side> write_sample(PreparedJob& job, Metric metric, const std::string& folder, PageBudget& budget);
+
+// Tightens the bounds of the query rows from rows_done on. The budget has room for PreparedJob::sample_plan(). on_tile
+// is called from one thread at a time. Errors: as tiles; Error(kInterrupted) when *options.stop is set.
+void guess_bounds(PreparedJob& job, Side& sample, const JobOptions& options, PageBudget& budget, WorkFolder& folder,
+                  TopKState& state, std::uint64_t rows_done, const std::function<void()>& on_tile);
 
 }  // namespace simtile::join

@@ -52,6 +52,7 @@ class Run {
   void prepare();
   void take_earlier_sample();
   void restore();
+  std::unique_ptr<Side> draw_sample();
   void find_first_bounds();
   void compute();
   template <typename Write>
@@ -77,6 +78,7 @@ class Run {
   std::optional<Checkpoint> earlier_;   // what an earlier process left
   bool writing_failed_ = false;
   std::uint64_t rows_resumed_ = 0;  // final by an earlier process
+  bool began_again_ = false;
   std::uint64_t sample_bytes_read_ = 0;
   std::unique_ptr<Pipeline> pipeline_;
   std::optional<SeriesRecorder> series_;
@@ -117,11 +119,13 @@ void Run::prepare() {
   if (!options_.shard) answer_.emplace(output_path_, prepared_, options_);
 }
 
-// A job goes on with the bounds that it began with (guessed_bounds.h); where this budget has no room for them, it
-// begins again.
+// A self-join goes on with the bounds that it began with (guessed_bounds.h); where this budget has no room for them, it
+// begins again. A search puts nothing by but rows that are done.
 void Run::take_earlier_sample() {
-  if (!earlier_ || earlier_->sample == prepared_.shapes.sample || prepared_.take_sample(earlier_->sample)) return;
+  if (!earlier_ || !prepared_.shapes.self_join || earlier_->sample == prepared_.shapes.sample) return;
+  if (prepared_.take_sample(earlier_->sample)) return;
   earlier_.reset();
+  began_again_ = true;
   prepared_.take_sample({});
 }
 
@@ -138,10 +142,25 @@ void Run::restore() {
   state_->restore(done.candidates, done.rows_done);
 }
 
+// A sample that cannot be written (a full disk) is no reason for the job to fail, unless it must go on with one.
+std::unique_ptr<Side> Run::draw_sample() {
+  if (!prepared_.shapes.sample.in_use()) return nullptr;
+  try {
+    return write_sample(prepared_, options_.metric, folder_.path(), budget_);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kIo || earlier_) throw;
+    prepared_.take_sample({});
+    return nullptr;
+  }
+}
+
 void Run::find_first_bounds() {
+  if (rows_resumed_ >= prepared_.shapes.query_end()) return;
   const auto start = Clock::now();
-  if (prepared_.shapes.sample.in_use())
-    sample_bytes_read_ = guess_bounds(prepared_, options_, budget_, folder_, *state_, rows_resumed_);
+  if (const std::unique_ptr<Side> sample = draw_sample()) {
+    guess_bounds(prepared_, *sample, options_, budget_, folder_, *state_, rows_resumed_, [this] { sampler_.sample(); });
+    sample_bytes_read_ = sample->loaded_bytes();
+  }
   if (prepared_.shapes.screen.in_use())
     seed_bounds(prepared_, options_.metric, budget_, *state_, rows_resumed_, options_.stop);
   seconds_screen_ += seconds_since(start);
@@ -288,6 +307,7 @@ JobReport Run::finish() {
   report.seconds_screen = seconds_screen_;
   report.rows_searched_again = statistics.rows_searched_again;
   report.discarded_other_job = folder_.found_other_job();
+  report.discarded_for_budget = began_again_;
   report.tiles_resumed = report.plan.tiles_total - std::min(report.plan.tiles_total, statistics.tiles_done);
   report.bytes_read = prepared_.bytes_read() + sample_bytes_read_;
   report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);

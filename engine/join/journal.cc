@@ -40,7 +40,7 @@ void append(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
 }
 
 [[noreturn]] void refuse(const std::string& path, const char* why) {
-  throw Error(ErrorCode::kCorrupt, "the journal '" + path + "' " + why + "; start the job over with --fresh");
+  throw Error(ErrorCode::kCorrupt, "the journal '" + path + "' " + why + " start the job over with --fresh");
 }
 
 // The serial of "<serial>.run", or nothing for any other name.
@@ -172,7 +172,8 @@ std::optional<Checkpoint> WorkFolder::load() {
   const os::File file = os::File::open_for_reading(path);
   const std::uint64_t size = file.size();
   constexpr std::uint64_t kLargest = std::uint64_t{1} << 30;
-  if (size < sizeof(JournalHeader) + sizeof(std::uint64_t) || size > kLargest) refuse(path, "has an impossible length");
+  if (size < sizeof(JournalHeader) + sizeof(std::uint64_t) || size > kLargest)
+    refuse(path, "has an impossible length;");
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   file.read_exactly_at(bytes, 0);
   const std::size_t body = bytes.size() - sizeof(std::uint64_t);
@@ -180,13 +181,15 @@ std::optional<Checkpoint> WorkFolder::load() {
   std::memcpy(&stored_hash, bytes.data() + body, sizeof stored_hash);
   JournalHeader header{};
   std::memcpy(&header, bytes.data(), sizeof header);
-  if (std::memcmp(header.magic, kJournalMagic, sizeof header.magic) != 0 || header.version != kJournalVersion ||
+  if (std::memcmp(header.magic, kJournalMagic, sizeof header.magic) != 0 ||
       stored_hash != XXH3_64bits(bytes.data(), body))
-    refuse(path, "is damaged (its checksum does not match)");
+    refuse(path, "is damaged (its checksum does not match);");
+  if (header.version != kJournalVersion)
+    refuse(path, "was written by another version of simtile; go on with that one, or");
   const std::uint64_t runs = (body - sizeof header) / sizeof(RunInfo);
   if (header.finished_count > runs || header.candidates_count != runs - header.finished_count ||
       body != sizeof header + runs * sizeof(RunInfo))
-    refuse(path, "has a length that does not match its counts");
+    refuse(path, "has a length that does not match its counts;");
   found_other_job_ = header.job_identity != scope_.job_identity;
   if (found_other_job_) return std::nullopt;
 

@@ -75,7 +75,7 @@ void Pipeline::run_tiles_in_parallel(const std::function<bool()>& drain_when_due
 
 Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain_when_due) {
   if (cursor_.at_end()) return nullptr;
-  if (job_.stop != nullptr && job_.stop->load(std::memory_order_relaxed)) {
+  if (stop_is_asked_for()) {
     stopped_ = true;
     return nullptr;
   }
@@ -117,15 +117,21 @@ bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>&
   return true;
 }
 
-void Pipeline::score(TileTask& task) {
-  const auto start = Clock::now();
-  Worker& worker = workers_[thread_in_arena()];
+// What fails while it scores may have left what a damaged file gave in the state.
+template <typename Work>
+void Pipeline::scoring(Work work) {
   try {
-    worker.scorer->score(*task.stripe, task.tile, std::move(task.window));
+    work();
   } catch (...) {
     scoring_failed_.store(true, std::memory_order_relaxed);
     throw;
   }
+}
+
+void Pipeline::score(TileTask& task) {
+  const auto start = Clock::now();
+  Worker& worker = workers_[thread_in_arena()];
+  scoring([&] { worker.scorer->score(*task.stripe, task.tile, std::move(task.window)); });
   task.window = {};
   task.seconds = seconds_since(start);
   worker.seconds += task.seconds;
@@ -140,9 +146,17 @@ void Pipeline::tell_of_final_rows(const TileTask& task) {
   if (finishes_rows(task)) job_.on_rows_final(task.tile.query_end);
 }
 
-void Pipeline::complete_rows(const TileTask& task) {
-  for (std::uint64_t row = task.tile.query_begin; row < task.tile.query_end; ++row)
-    if (!state_->is_complete(row)) search_again(row, task);
+// False when the job was stopped before they were.
+bool Pipeline::complete_rows(const TileTask& task) {
+  for (std::uint64_t row = task.tile.query_begin; row < task.tile.query_end; ++row) {
+    if (state_->is_complete(row)) continue;
+    scoring([&] { search_again(row, task); });
+    if (!stopped_) continue;
+    // A part of what it would find could pass for all of it. With nothing, it is found incomplete again.
+    state_->begin_again(row);
+    return false;
+  }
+  return true;
 }
 
 // No other tile needs the stripe any more, nor this thread its scorer, nor the task its window.
@@ -156,15 +170,22 @@ void Pipeline::search_again(std::uint64_t row, const TileTask& task) {
   tile.query_end = row + 1;
   tile.for_queries_alone = true;
   for (tile.base_begin = 0; tile.base_begin < job_.shapes.base_rows; tile.base_begin = tile.base_end) {
+    if (stop_is_asked_for()) {
+      stopped_ = true;
+      return;
+    }
     tile.base_end = std::min(tile.base_begin + job_.plan.tile_columns, job_.shapes.base_rows);
     scorer.score(*task.stripe, tile, window_of(tile));
   }
 }
 
 void Pipeline::retire(TileTask& task) {
+  if (task.tile.last_of_stripe && job_.shapes.sample.in_use() && !complete_rows(task)) {
+    task.tile.last_of_stripe = false;  // its rows are not final
+    return;
+  }
   ++statistics_.tiles_done;
   if (task.tile.last_of_stripe) {
-    if (job_.shapes.sample.in_use()) complete_rows(task);
     statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, task.tile.query_begin, task.tile.query_end);
     rows_done_ = task.tile.query_end;
     for (std::size_t i = 0; i < stripes_.size(); ++i)

@@ -91,12 +91,15 @@ class Pipeline {
   TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
   SideWindow window_of(const plan::Tile& tile);
+  template <typename Work>
+  void scoring(Work work);
   void score(TileTask& task);
   void retire(TileTask& task);
-  void complete_rows(const TileTask& task);
+  bool complete_rows(const TileTask& task);
   void search_again(std::uint64_t row, const TileTask& task);
   void sort_final_rows(const TileTask& task);
   void tell_of_final_rows(const TileTask& task);
+  bool stop_is_asked_for() const noexcept { return job_.stop != nullptr && job_.stop->load(std::memory_order_relaxed); }
   bool memory_is_short_now() const { return job_.memory_is_short && job_.memory_is_short(); }
   bool finishes_rows(const TileTask& task) const noexcept {
     return job_.plan.resident && !job_.shapes.all_pairs && task.tile.last_of_stripe;
@@ -114,7 +117,7 @@ class Pipeline {
   std::uint64_t tasks_begun_ = 0;
   std::size_t running_stripe_ = 0;
   bool segment_has_tiles_ = false;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};
   bool memory_is_short_ = false;  // as this segment runs
   std::atomic<bool> scoring_failed_{false};
   std::uint64_t rows_done_ = 0;

@@ -76,12 +76,6 @@ bool goes_by_fields(const std::vector<JobField>& fields, const storage::MatrixFi
   return weighted || (first.is_sparse() && options.metric != Metric::kL2);
 }
 
-void add_up(plan::RowShape& sum, const plan::RowShape& shape) {
-  sum.bytes_on_average += shape.bytes_on_average;
-  sum.most_bytes += shape.most_bytes;
-  sum.total_bytes += shape.total_bytes;
-}
-
 void add_fields(const std::vector<JobField>& fields, Side& base, Side& queries, plan::Shapes& shapes) {
   shapes.dims = 0;
   shapes.base = shapes.query = {};
@@ -95,8 +89,8 @@ void add_fields(const std::vector<JobField>& fields, Side& base, Side& queries, 
     shape.query = &base == &queries ? shape.base : row_shape(queries.field(f).matrix);
     shapes.dims += shape.dims;
     shapes.sparse = shapes.sparse || shape.sparse;
-    add_up(shapes.base, shape.base);
-    add_up(shapes.query, shape.query);
+    shapes.base += shape.base;
+    shapes.query += shape.query;
     shapes.fields.push_back(shape);
   }
 }
@@ -247,18 +241,20 @@ void PreparedJob::plan_sample() {
   plan.smallest_bytes = smallest;
 }
 
-// The search takes the place of the pipeline that comes after it.
+// The search takes the place of the pipeline that comes after it, and more where that is too little.
 bool PreparedJob::take_sample(const plan::Sample& sample) {
   shapes.sample = sample;
   sample_plan_.reset();
   if (!sample.in_use()) return true;
-  try {
-    const std::uint64_t room = plan::planned_bytes(shapes, plan) - plan::lasting_bytes(shapes, plan);
-    sample_plan_ = plan::plan_sample_search(sample_search(0), room);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kBudgetTooSmall) throw;
-  }
-  return sample_plan_.has_value();
+  const std::uint64_t lasting = plan::lasting_bytes(shapes, plan);
+  for (const std::uint64_t limit : {plan.planned_bytes, budget_bytes}) try {
+      sample_plan_ = plan::plan_sample_search(sample_search(0), limit - lasting);
+      plan.planned_bytes = std::max(plan.planned_bytes, lasting + sample_plan_->planned_bytes);
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kBudgetTooSmall) throw;
+    }
+  return false;
 }
 
 plan::Shapes PreparedJob::sample_search(std::uint64_t first_row) const {

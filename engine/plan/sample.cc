@@ -15,8 +15,10 @@ constexpr std::uint64_t kFewestSampled = 256;
 constexpr double kTooTight = 1e-6;
 // Of the pairs that a job without a sample would score: less is not worth the trouble.
 constexpr double kLeastSaving = 0.02;
-// A first look goes over pairs that another has scored directly for a row (join/tile_scorer_rounded.cc).
-constexpr double kScoredBeforeALook = 12.0;
+// Before a first look, so many base rows for each neighbour that is wanted are scored directly: of a job
+// (join/tile_scorer_rounded.cc), and of the search in a sample, whose first tile they are.
+constexpr double kScoredDirectly = 20.0;
+constexpr double kSampledScoredDirectly = 12.0;
 
 // In pairs of the job's own way to score them: what one costs that survives, and one that is scored directly.
 struct PairCosts {
@@ -27,11 +29,15 @@ PairCosts pair_costs(const Shapes& shapes) noexcept {
 }
 
 // The least r for which r or more of `kept` marked rows are among `sampled` of `rows` with a probability of kTooTight
-// at most: by the binomial tail, which is not smaller than the hypergeometric one (Hoeffding 1963, theorem 4).
+// at most: by the binomial distribution, whose tail is the heavier one this far above the mean. None where a sum of its
+// terms would begin too near zero to be exact.
 std::uint64_t safe_rank(std::uint64_t sampled, std::uint64_t rows, std::uint64_t kept) noexcept {
   const double p = static_cast<double>(kept) / static_cast<double>(rows);
   const auto n = static_cast<double>(sampled);
-  double probability = std::exp(n * std::log1p(-p));  // of none
+  constexpr double kLeastLogarithm = -600.0;
+  const double logarithm = n * std::log1p(-p);
+  if (logarithm < kLeastLogarithm) return sampled;
+  double probability = std::exp(logarithm);  // of none
   double tail = 1.0;
   std::uint64_t rank = 0;
   while (tail > kTooTight && rank < sampled) {
@@ -42,18 +48,14 @@ std::uint64_t safe_rank(std::uint64_t sampled, std::uint64_t rows, std::uint64_t
   return rank;
 }
 
-// Scores that enter a row's best `kept` of `rows` that come in random order, when those behind the first `bound` of
-// all are rejected.
-double arrivals(double kept, double bound) noexcept { return kept * (1.0 + std::log(std::max(1.0, bound / kept))); }
-
 double cost_of_row(const Shapes& shapes, double kept, const Sample& sample) noexcept {
   const PairCosts costs = pair_costs(shapes);
   const auto base_rows = static_cast<double>(shapes.base_rows);
-  if (!sample.in_use()) return costs.survivor * arrivals(kept, base_rows) + costs.direct * kScoredBeforeALook * kept;
+  if (!sample.in_use()) return costs.survivor * arrivals(kept, base_rows) + costs.direct * kScoredDirectly * kept;
   const auto sampled = static_cast<double>(sample.rows);
   const auto rank = static_cast<double>(sample.rank);
   const double bound = rank * base_rows / sampled;
-  const double direct = shapes.plans_a_look() ? std::min(sampled, kScoredBeforeALook * rank) : 0.0;
+  const double direct = shapes.plans_a_look() ? std::min(sampled, kSampledScoredDirectly * rank) : 0.0;
   return sampled + costs.direct * direct + costs.survivor * arrivals(rank, sampled * rank / std::max(rank, direct)) +
          costs.survivor * arrivals(kept, bound);
 }
@@ -71,13 +73,9 @@ RowShape sampled_row(const RowShape& row, std::uint64_t dims, bool sparse, std::
   return shape;
 }
 
-void add_up(RowShape& sum, const RowShape& shape) noexcept {
-  sum.bytes_on_average += shape.bytes_on_average;
-  sum.most_bytes += shape.most_bytes;
-  sum.total_bytes += shape.total_bytes;
-}
-
 }  // namespace
+
+double arrivals(double kept, double let_in) noexcept { return kept * (1.0 + std::log(std::max(1.0, let_in / kept))); }
 
 Sample choose_sample(const Shapes& shapes) noexcept {
   if (!may_sample(shapes)) return {};
@@ -116,7 +114,7 @@ Shapes sample_search(const Shapes& shapes, std::uint64_t first_query_row) {
   if (shapes.by_fields()) search.base = {};
   for (FieldShape& field : search.fields) {
     field.base = sampled_row(field.base, field.dims, field.sparse, search.base_rows);
-    add_up(search.base, field.base);
+    search.base += field.base;
   }
   // The list of the sampled rows, and checksum tables.
   search.fixed_bytes = search.base_rows * sizeof(std::uint64_t) +
@@ -128,7 +126,7 @@ Shapes sample_search(const Shapes& shapes, std::uint64_t first_query_row) {
 TilePlan plan_sample_search(const Shapes& search, std::uint64_t budget_bytes) {
   TilePlan plan = make_plan(search, budget_bytes);
   // The first tile of a stripe is scored directly: it need not be the whole sample.
-  const auto first = static_cast<std::uint64_t>(kScoredBeforeALook) * search.top_k;
+  const auto first = static_cast<std::uint64_t>(kSampledScoredDirectly) * search.top_k;
   if (search.plans_a_look())
     plan.tile_columns = std::min(plan.tile_columns, round_up(std::max<std::uint64_t>(first, 64), search.base_width));
   return plan;

@@ -15,6 +15,10 @@ namespace simtile::plan {
 // would.
 Sample choose_sample(const Shapes& shapes) noexcept;
 
+// Scores that enter a row's best `kept`, when all come in random order and those behind the best `let_in` of them are
+// rejected: the n-th enters with probability kept / n.
+double arrivals(double kept, double let_in) noexcept;
+
 // Base rows that are as good as a row's bound, on average: its place in the sample, scaled.
 double expected_rank(const Shapes& shapes) noexcept;
 

@@ -53,12 +53,11 @@ void check_shapes(const Shapes& shapes) {
 std::uint64_t preferred_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 2, 14, 256); }
 std::uint64_t least_capacity(std::uint64_t kept) { return kept + std::clamp<std::uint64_t>(kept / 8, 8, 64); }
 
-// Scores that enter a row's top K, when they come in random order: the n-th does with probability K / n. A guessed
-// bound rejects all but the best.
+// A guessed bound rejects all but the best.
 double arrivals_of_row(const Shapes& shapes, std::uint64_t kept) {
   const auto others = static_cast<double>(shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows);
   const double let_in = shapes.sample.in_use() ? std::min(others, expected_rank(shapes)) : others;
-  return static_cast<double>(kept) * (1.0 + std::log(std::max(1.0, let_in / static_cast<double>(kept))));
+  return arrivals(static_cast<double>(kept), let_in);
 }
 
 // Of a base row, what every query row meets. Of a screened tile, and of one with a first look, that is the bounds'

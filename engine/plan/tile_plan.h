@@ -30,6 +30,12 @@ struct RowShape {
   std::uint64_t bytes_on_average = 0;
   std::uint64_t most_bytes = 0;  // of one row
   std::uint64_t total_bytes = 0;
+  RowShape& operator+=(const RowShape& other) noexcept {
+    bytes_on_average += other.bytes_on_average;
+    most_bytes += other.most_bytes;
+    total_bytes += other.total_bytes;
+    return *this;
+  }
 };
 
 // A screen in use (screen/screen_margin.h): pairs are bounded by their rows' first coordinates, those left by more of

@@ -138,6 +138,7 @@ struct JobReport {
   std::uint64_t tiles_resumed = 0;        // tiles that an earlier process had done
   std::uint64_t stripes_while_short = 0;  // stripes that ran with one tile in flight, as memory was short
   bool discarded_other_job = false;       // the work folder held what another job had left; it was cleared
+  bool discarded_for_budget = false;      // so was what an earlier run left: going on with it takes a larger budget
   bool shard_was_done = false;            // an earlier process had finished the shard; nothing was left to do
   std::uint64_t output_xxh3 = 0;          // XXH3-64 of the output file's bytes; 0 for a shard, which writes none
   RunSeries series;                       // by this process, from its first tile on
