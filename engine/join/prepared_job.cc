@@ -21,7 +21,7 @@ namespace {
 
 // What a job takes beside what the plan counts: code and data pages that its code paths touch for the first time,
 // thread stacks, the heap's own overhead, the output's write buffers.
-constexpr std::uint64_t kUncountedBytes = std::uint64_t{10} << 20;
+constexpr std::uint64_t kUncountedBytes = std::uint64_t{5} << 20;
 constexpr std::uint64_t kBytesPerThread = std::uint64_t{384} << 10;
 // What the output's writer holds of one row: its neighbours, and their rows and scores apart.
 constexpr std::uint64_t kBytesPerNeighbour = sizeof(Neighbour) + sizeof(std::uint64_t) + sizeof(float);

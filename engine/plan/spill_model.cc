@@ -35,7 +35,9 @@ SpillWork spill_work(const Shapes& shapes, const TilePlan& plan) {
 
   SpillWork work;
   // A guessed bound is as good as one of rows that were met, and lets in so many of those that will be.
-  const double let_in = shapes.sample.in_use() ? expected_rank(shapes) : rows;
+  // Measured, a fifth fewer: where a row's bound is the tighter one by chance, it stays.
+  constexpr double kLetIn = 0.8;
+  const double let_in = shapes.sample.in_use() ? kLetIn * expected_rank(shapes) : rows;
   const double guessed = shapes.sample.in_use() ? kept * rows / let_in : 0.0;
 
   double buffered = 0.0;
