@@ -251,6 +251,20 @@ TEST_F(GuessedBounds, AJobGoesOnWithTheBoundsItBeganWith) {
     }
 }
 
+TEST_F(GuessedBounds, AJournalWithASampleThatCannotBeIsRefused) {
+  const join::RunScope scope{.job_identity = 1, .rows = 100, .base_rows = 100};
+  const auto loaded = [&](const plan::Sample& sample) {
+    join::WorkFolder folder(folder_ / "work", scope);
+    join::Checkpoint checkpoint;
+    checkpoint.sample = sample;
+    folder.publish(checkpoint);
+    return folder.load();
+  };
+  EXPECT_EQ(loaded({100, 7})->sample, (plan::Sample{100, 7}));
+  for (const plan::Sample wrong : {plan::Sample{101, 7}, {UINT64_MAX, 7}, {10, 11}, {10, 0}, {0, 1}})
+    expect_error(ErrorCode::kCorrupt, [&] { loaded(wrong); });
+}
+
 TEST_F(GuessedBounds, ThePlanForetellsWhatIsRead) {
   write_matrix(matrix_, random_matrix(30'000, 64, 1));
   JobOptions options = options_for(Metric::kInnerProduct);

@@ -192,6 +192,9 @@ std::optional<Checkpoint> WorkFolder::load() {
     refuse(path, "has a length that does not match its counts;");
   found_other_job_ = header.job_identity != scope_.job_identity;
   if (found_other_job_) return std::nullopt;
+  if (header.sample_rows > scope_.base_rows || header.sample_rank > header.sample_rows ||
+      (header.sample_rows == 0) != (header.sample_rank == 0))
+    refuse(path, "names a sample that no job has;");
 
   Checkpoint checkpoint;
   checkpoint.rows_done = header.rows_done;
