@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cmath>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "engine/base/os.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/plan/sample.h"
 #include "simtile/error.h"
@@ -271,6 +274,24 @@ TEST_F(GuessedBounds, AJobGoesOnWithTheBoundsItBeganWith) {
       EXPECT_NE(run(then, nullptr).tiles_resumed, 0u);
       EXPECT_TRUE(read_bytes(out_) == expected);
     }
+}
+
+os::Fault no_room_for_samples(os::Call call, const char* path) {
+  const bool is_sample = std::string_view(path).ends_with("/sample.emb.partial");
+  return {.error = is_sample && call == os::Call::kWrite ? ENOSPC : 0};
+}
+
+// The disk may be large enough for the answer alone.
+TEST_F(GuessedBounds, AJobGoesWithoutASampleThatCannotBeWritten) {
+  write_matrix(matrix_, random_matrix(kRows, 20, 1));
+  const JobOptions options = options_for(Metric::kCosine);
+  const std::string expected = answer_without_guesses({matrix_, ""}, options);
+  os::set_fault_hook(no_room_for_samples);
+  const JobReport report = run_job({matrix_, ""}, out_, options);
+  os::set_fault_hook(nullptr);
+  EXPECT_EQ(report.plan.sample_rows, 0u);
+  EXPECT_TRUE(read_bytes(out_) == expected);
+  EXPECT_FALSE(std::filesystem::exists(out_ + ".work"));
 }
 
 TEST_F(GuessedBounds, AJournalWithASampleThatCannotBeIsRefused) {

@@ -148,7 +148,8 @@ std::unique_ptr<Side> Run::draw_sample() {
   try {
     return write_sample(prepared_, options_.metric, folder_.path(), budget_);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kIo || earlier_) throw;
+    const bool must = earlier_ && prepared_.shapes.self_join;
+    if (error.code() != ErrorCode::kIo || must) throw;
     prepared_.take_sample({});
     return nullptr;
   }

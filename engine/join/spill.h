@@ -8,8 +8,8 @@
 //
 //   Adder ... Adder  ->  buffer  ->  run, run, ... run  -> merge ->  run          load(stripe 0), load(stripe 1), ...
 //
-// Cost: with N rows, about N K (1 + ln(N / K)) entries of 12 bytes arrive in random order; each is written once or
-// twice and read as often.
+// Cost: with N rows, about N K (1 + ln(N / K)) entries of 12 bytes arrive in random order, fewer where bounds were
+// guessed (guessed_bounds.h); each is written once or twice and read as often.
 //
 // Threads: there may be Adders on several threads, which wait for each other; the rest from one thread while no other
 // is in a call.

@@ -2,8 +2,8 @@
 // running stripe alone (then what tiles find for later rows goes through a Spill). Where all pairs are wanted that are
 // good enough, the bounds say what that is and never move, and what is found goes to a PairStore.
 //
-// Threads: insert() and tighten() may be called from several threads at once; the rest while no other thread
-// is in a call.
+// Threads: insert() and tighten() may be called from several threads at once; sorted(), is_complete() and begin_again()
+// of a row that no tile is about any more, meanwhile; the rest while no other thread is in a call.
 #pragma once
 
 #include <array>

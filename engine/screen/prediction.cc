@@ -28,6 +28,7 @@ constexpr double kRowsSeeded = 600.0;
 constexpr double kNsPerRow = 10000.0;
 // With a first look instead, nothing is seeded: so many rows for each neighbour are scored by the tile kernel first.
 constexpr double kRowsBeforeALook = 20.0;
+// Or bounds are guessed from a sample (join/guessed_bounds.h), at this cost for each query row.
 constexpr double kNsPerRowGuessed = 4000.0;
 constexpr double kNsPerDimGuessed = 12.0;
 
