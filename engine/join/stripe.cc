@@ -47,7 +47,8 @@ void panel_norms(const float* panel, std::uint32_t width, std::uint64_t dims, do
 
 Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric)
-    : screened_(shapes.screen),
+    : metric_(metric),
+      screened_(shapes.screen),
       panel_width_(shapes.query_width),
       pack_panel_(shapes.few_queries ? kernel.pack_row_query_panel : kernel.pack_query_panel),
       dims_(shapes.dims),
@@ -78,8 +79,12 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
   panel_floats_ = dims_ * panel_width_;
   panels_ = BudgetedMemory(budget, divide_up(plan.stripe_rows, panel_width_) * panel_floats_ * sizeof(float));
   scratch_ = BudgetedMemory(budget, panel_floats_ * sizeof(float));
-  if (metric == Metric::kL2 && !shapes.few_queries)
+  if (shapes.few_queries) {
+    rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
+    few_query_look_.emplace(kernel);
+  } else if (metric == Metric::kL2) {
     norms_ = BudgetedMemory(budget, round_up(plan.stripe_rows, panel_width_) * sizeof(double));
+  }
 }
 
 void Stripe::pack(Side& queries, std::uint64_t begin, std::uint64_t end) {
@@ -104,8 +109,11 @@ void Stripe::pack_dense(Side& queries) {
     window.load(0, rows);
     pack_panels(window, 0, rows, panel_width_, dims_, pack_panel_, scratch_.as<float>(),
                 panels_.as<float>() + (at - begin_) / panel_width_ * panel_floats_);
+    if (few_query_look_)
+      for (std::uint64_t r = 0; r < rows; ++r) window.decode(r, rows_.as<float>() + (at - begin_ + r) * dims_);
     window.close();
   }
+  if (few_query_look_) few_query_look_->set_queries(metric_, rows_.as<float>(), rows(), dims_);
   if (norms_.bytes() == 0) return;
   for (std::uint64_t row = 0; row < rows(); row += panel_width_)
     panel_norms(panel(row / panel_width_), panel_width_, dims_, norms_.as<double>() + row);

@@ -16,6 +16,7 @@
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
 #include "engine/plan/tile_plan.h"
+#include "engine/screen/few_query_look.h"
 
 namespace simtile::join {
 
@@ -40,6 +41,9 @@ class Stripe {
   const float* next_coordinates() const noexcept { return next_coordinates_.as<float>(); }
   const float* row(std::uint64_t stripe_row) const noexcept { return rows_.as<float>() + stripe_row * dims_; }
 
+  // Few queries: their first look at base rows.
+  const screen::FewQueryLook& few_query_look() const noexcept { return *few_query_look_; }
+
   // With a first look (Shapes::rounded_floats): all that is made of the rows.
   const RoundedRows& rounded() const noexcept { return *rounded_; }
 
@@ -61,6 +65,7 @@ class Stripe {
   void pack_rounded(Side& queries);
   void pack_sparse_rows(Side& queries);
 
+  Metric metric_;
   plan::ScreenShape screened_;
   std::uint32_t panel_width_;
   kernels::PackPanel pack_panel_;
@@ -74,7 +79,8 @@ class Stripe {
   BudgetedMemory norms_;    // squared, for l2
   ScreenPanels screen_;
   BudgetedMemory next_coordinates_;
-  BudgetedMemory rows_;
+  BudgetedMemory rows_;  // of few queries, too
+  std::optional<screen::FewQueryLook> few_query_look_;
   std::optional<RoundedRows> rounded_;
   BudgetedMemory values_;  // sparse
   BudgetedMemory columns_;

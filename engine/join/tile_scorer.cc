@@ -30,7 +30,9 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
   for_bases_ = make_survivor_buffer(budget);
   query_thresholds_ = BudgetedMemory(budget, limited_rows * sizeof(float));
   if (shapes.few_queries) {
-    scratch_ = BudgetedMemory(budget, plan::rows_scored_at_once(shapes) * shapes.dims * sizeof(float));
+    const std::uint64_t rows = plan::rows_scored_at_once(shapes);
+    scratch_ = BudgetedMemory(budget, plan::few_query_room_floats(plan.stripe_rows, rows, shapes.dims) * sizeof(float));
+    base_factors_ = BudgetedMemory(budget, rows * sizeof(double));
     return;
   }
   base_thresholds_ = BudgetedMemory(budget, columns * sizeof(float));

@@ -14,7 +14,8 @@
 // Where there is a matrix unit, it takes the first look (rounded_rows.h): bounds instead of scores, and the definition
 // for the pairs that they let through, while those are few. The dense ones of several fields likewise (field_scorer.h).
 //
-// With few queries nothing is packed but they: base rows pass once, where they lie (kernels::RowStrip).
+// With few queries nothing is packed but they: base rows pass once, where they lie, and a first look at them as they
+// are stored (few_query_look.h) leaves few pairs to the definition.
 //
 // With a screen, the strips are of the rows' first coordinates and the scores are bounds; what they let through goes
 // through the screen's other stages (screen_cascade.h) as it is drained.
@@ -84,6 +85,10 @@ class TileScorer {
   void walk_strips(const Stripe& stripe, const plan::Tile& tile, StripeRows rows, const float* base_panels,
                    std::uint64_t base_panel_floats, std::uint64_t dims, QueryPanel query_panel, ScoreStrip score_strip);
   void score_few_queries(const Stripe& stripe, const plan::Tile& tile, DenseRows::Window& window);
+  bool load_few_query_thresholds(const Stripe& stripe, const plan::Tile& tile);
+  void look_at_rows(const Stripe& stripe, const DenseRows::Window& window, std::uint64_t first, std::uint32_t rows);
+  void score_rows_where_they_lie(const Stripe& stripe, const DenseRows::Window& window, std::uint64_t first,
+                                 std::uint32_t rows);
   void score_fields(const Stripe& stripe, const plan::Tile& tile, Side& base);
   void score_field_rows(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
   void score_sparse_l2(const Stripe& stripe, const plan::Tile& tile, const SparseRows::Window& window);
@@ -140,6 +145,7 @@ class TileScorer {
   std::uint32_t tiles_to_score_directly_ = 0;
   std::uint32_t tiles_before_another_try_ = 1;
   std::uint64_t survivors_of_tile_ = 0;
+  screen::LookPace look_pace_;  // few queries
   std::optional<ScreenCascade> cascade_;
   std::optional<FieldScorer> fields_;
   const kernels::BlockKernel* block_kernel_;
@@ -160,7 +166,8 @@ class TileScorer {
   BudgetedMemory base_offsets_;  // l2 by the product
   BudgetedMemory query_offsets_;
   BudgetedMemory base_norms_;
-  BudgetedMemory row_scores_;  // sparse, l2: one base row against the stripe
+  BudgetedMemory base_factors_;  // few queries: what stored values are multiplied by
+  BudgetedMemory row_scores_;    // sparse, l2: one base row against the stripe
 
   // What this tile finds for base rows, when those rows' state is not resident.
   std::optional<topk::Bounds> column_bounds_;

@@ -4,6 +4,7 @@
 
 #include "engine/base/os.h"
 #include "engine/kernels/block_kernel.h"
+#include "engine/kernels/stored_rows.h"
 #include "engine/kernels/tile_kernel.h"
 #include "simtile/error.h"
 
@@ -54,6 +55,19 @@ const BlockKernel& block_kernel_of(const TileKernel& kernel) noexcept {
     case Isa::kAvx2: return kAvx2BlockKernel;
     default: return kScalarBlockKernel;
   }
+}
+
+MultiplyStoredRows multiply_stored_rows_of(const TileKernel& kernel, ElementType type) noexcept {
+  static const bool has_f16c = __builtin_cpu_supports("f16c") != 0;
+  const StoredRowsKernel& set = kernel.isa == Isa::kScalar || !has_f16c ? kScalarStoredRows : kAvx2StoredRows;
+  switch (type) {
+    case ElementType::kF32: return set.f32;
+    case ElementType::kF16: return set.f16;
+    case ElementType::kBF16: return set.bf16;
+    case ElementType::kI8: return set.i8;
+    case ElementType::kU8: return set.u8;
+  }
+  return set.f32;
 }
 
 }  // namespace simtile::kernels

@@ -62,6 +62,13 @@ const float* DenseRows::Window::direct(std::uint64_t row_in_window) const noexce
   return reinterpret_cast<const float*>(rows_.data() + row_in_window * stride_bytes_);
 }
 
+std::optional<double> DenseRows::Window::factor(std::uint64_t row_in_window) const noexcept {
+  const double scale = type_ == ElementType::kI8 ? static_cast<double>(load_float(scales_, row_in_window)) : 1.0;
+  if (!unit_norm_) return scale;
+  if (!has_norms_) return std::nullopt;
+  return scale * inverse_norm(load_double(norms_, row_in_window));
+}
+
 void DenseRows::Window::load(std::uint64_t first, std::uint64_t rows) {
   rows_.load(first * stride_bytes_, rows * stride_bytes_);
   if (type_ == ElementType::kI8) scales_.load(first * sizeof(float), rows * sizeof(float));

@@ -29,6 +29,14 @@ class DenseRows {
     const float* direct(std::uint64_t row_in_window) const noexcept;
     std::size_t direct_stride() const noexcept { return stride_bytes_ / sizeof(float); }
     void decode(std::uint64_t row_in_window, float* values) const noexcept;
+    // The row's elements as they lie in the file, stored_stride() bytes from row to row, of stored_type(); and what
+    // decode() multiplies them by: nothing where that takes a norm that the file lacks.
+    const std::byte* stored(std::uint64_t row_in_window) const noexcept {
+      return rows_.data() + row_in_window * stride_bytes_;
+    }
+    std::size_t stored_stride() const noexcept { return stride_bytes_; }
+    ElementType stored_type() const noexcept { return type_; }
+    std::optional<double> factor(std::uint64_t row_in_window) const noexcept;
     // The row as stored, whatever unit_norm says.
     void decode_stored(std::uint64_t row_in_window, float* values) const noexcept;
     // Once the rows have been read: Lease::close().

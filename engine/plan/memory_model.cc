@@ -70,6 +70,10 @@ std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept {
   return std::clamp<std::uint64_t>(round_up(rows, shapes.base_width), shapes.base_width, 256);
 }
 
+std::uint64_t few_query_room_floats(std::uint64_t queries, std::uint64_t base_rows, std::uint64_t dims) noexcept {
+  return (queries + 2 + dims) * base_rows;
+}
+
 std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noexcept {
   if (shapes.few_queries)
     return kWaitingSurvivors + plan.stripe_rows * rows_scored_at_once(shapes) + kernels::kSurvivorSlack;
@@ -93,8 +97,9 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   if (shapes.sparse)
     return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * 4096;
   if (shapes.few_queries)
-    return survivors + plan.stripe_rows * sizeof(float) + rows_scored_at_once(shapes) * shapes.dims * sizeof(float) +
-           6 * 4096;
+    return survivors + plan.stripe_rows * sizeof(float) +
+           few_query_room_floats(plan.stripe_rows, rows_scored_at_once(shapes), shapes.dims) * sizeof(float) +
+           rows_scored_at_once(shapes) * sizeof(double) + 7 * 4096;
   if (shapes.screen.in_use()) {
     const std::uint64_t limits = (round_up(plan.stripe_rows, shapes.query_width) + columns) * 2 * sizeof(float);
     const std::uint64_t rows =
@@ -133,7 +138,8 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
            shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 9 * 4096;
   if (shapes.plans_a_look())
     return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);
-  return (rows + shapes.query_width) * shapes.dims * sizeof(float) + rows * sizeof(double) + 3 * 4096;
+  const std::uint64_t unpacked = shapes.few_queries ? rows : 0;
+  return (rows + shapes.query_width + unpacked) * shapes.dims * sizeof(float) + rows * sizeof(double) + 4 * 4096;
 }
 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }

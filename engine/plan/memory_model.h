@@ -30,6 +30,8 @@ std::uint64_t survivor_capacity(const Shapes& shapes, const TilePlan& plan) noex
 // With few queries, base rows are loaded and scored so many at once: they should stay in the first-level cache, or
 // near.
 std::uint64_t rows_scored_at_once(const Shapes& shapes) noexcept;
+// What their first look works in (screen/few_query_look.h): products, what is told of each base row, rows decoded.
+std::uint64_t few_query_room_floats(std::uint64_t queries, std::uint64_t base_rows, std::uint64_t dims) noexcept;
 // Rows and panels for a first look (join/rounded_rows.h).
 std::uint64_t rounded_rows_bytes(std::uint64_t dims, std::uint64_t rounded_floats, std::uint64_t rows,
                                  std::uint32_t width) noexcept;

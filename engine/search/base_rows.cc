@@ -39,13 +39,27 @@ BaseRows::BaseRows(const storage::MatrixGeneration& matrix, Metric metric)
       dims_(matrix.info().columns),
       stride_bytes_(matrix.info().row_stride_bytes) {}
 
-BaseRows::View BaseRows::view(std::uint64_t first, std::uint64_t count, float* room) const {
+void BaseRows::check(std::uint64_t first, std::uint64_t count) const {
   mapped_->touch(*row_section_, first * stride_bytes_, count * stride_bytes_);
+  if (scale_section_ != nullptr) mapped_->touch(*scale_section_, first * sizeof(float), count * sizeof(float));
+  if (norm_section_ != nullptr) mapped_->touch(*norm_section_, first * sizeof(double), count * sizeof(double));
+}
+
+BaseRows::StoredView BaseRows::stored_view(std::uint64_t first, std::uint64_t count, double* factors) const {
+  check(first, count);
+  for (std::uint64_t r = 0; r < count; ++r) {
+    const float row_scale = scale_section_ != nullptr ? load<float>(*mapped_, *scale_section_, first + r) : 1.0f;
+    factors[r] = static_cast<double>(row_scale);
+    if (unit_norm_) factors[r] *= inverse_norm(load<double>(*mapped_, *norm_section_, first + r));
+  }
+  return {mapped_->data(*row_section_) + first * stride_bytes_, static_cast<std::size_t>(stride_bytes_)};
+}
+
+BaseRows::View BaseRows::view(std::uint64_t first, std::uint64_t count, float* room) const {
+  check(first, count);
   if (type_ == ElementType::kF32 && !unit_norm_)
     return {reinterpret_cast<const float*>(mapped_->data(*row_section_) + first * stride_bytes_),
             static_cast<std::size_t>(stride_bytes_ / sizeof(float))};
-  if (scale_section_ != nullptr) mapped_->touch(*scale_section_, first * sizeof(float), count * sizeof(float));
-  if (norm_section_ != nullptr) mapped_->touch(*norm_section_, first * sizeof(double), count * sizeof(double));
   for (std::uint64_t r = 0; r < count; ++r) decode(first + r, room + r * dims_);
   return {room, static_cast<std::size_t>(dims_)};
 }
@@ -54,7 +68,7 @@ void BaseRows::decode(std::uint64_t row, float* values) const noexcept {
   const auto dims = static_cast<std::size_t>(dims_);
   const std::byte* stored = mapped_->data(*row_section_) + row * stride_bytes_;
   const auto* stored_floats = reinterpret_cast<const float*>(stored);
-  if (type_ != ElementType::kF32) {
+  if (type_ != ElementType::kF32 || !unit_norm_) {
     const float row_scale = scale_section_ != nullptr ? load<float>(*mapped_, *scale_section_, row) : 1.0f;
     storage::decode_row(type_, stored, dims, row_scale, values);
     stored_floats = values;

@@ -26,11 +26,24 @@ class BaseRows {
   // floats). Checks blocks that were not checked before: throws Error(kCorrupt).
   View view(std::uint64_t first, std::uint64_t count, float* room) const;
 
+  // Whether the rows can be looked at as they are stored: of a cosine, the file has their norms.
+  bool has_factors() const noexcept { return !unit_norm_ || norm_section_ != nullptr; }
+  // The rows as they are stored, stride_bytes from row to row, and in `factors` (count of them) what their values are
+  // multiplied by. Checks blocks as view() does.
+  struct StoredView {
+    const std::byte* rows;
+    std::size_t stride_bytes;
+  };
+  StoredView stored_view(std::uint64_t first, std::uint64_t count, double* factors) const;
+  ElementType type() const noexcept { return type_; }
+  // One row of those that a view was taken of, as view() gives it.
+  void decode(std::uint64_t row, float* values) const noexcept;
+
   // Makes a query what a cosine takes.
   static void scale_to_unit(float* values, std::size_t count) noexcept;
 
  private:
-  void decode(std::uint64_t row, float* values) const noexcept;
+  void check(std::uint64_t first, std::uint64_t count) const;
 
   const storage::MappedContainer* mapped_;
   const storage::SectionEntry* row_section_;

@@ -5,6 +5,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/checked.h"
+#include "engine/plan/memory_model.h"
 #include "engine/topk/sort_keys.h"
 
 namespace simtile::search {
@@ -74,15 +75,19 @@ void DenseScan::take_queries(const BaseRows& base, std::span<const SearchQuery> 
   for (std::size_t q = 0; q < queries_; q += width)
     pack(query_rows_.data() + q * dims, dims, static_cast<std::uint32_t>(std::min(width, queries_ - q)),
          static_cast<std::uint32_t>(dims), query_panels_.data() + q * dims);
+  if (few_) look_.set_queries(metric_, query_rows_.data(), queries_, dims);
 }
 
 void DenseScan::make_room(const BaseRows& base, Thread& thread) const {
   const auto dims = static_cast<std::size_t>(base.dims());
   const auto columns = static_cast<std::size_t>(chunk_rows_);
   thread.lists.reset(top_k_);
-  grow(thread.rows, columns * dims);
+  grow(thread.rows,
+       few_ ? static_cast<std::size_t>(plan::few_query_room_floats(queries_, columns, dims)) : columns * dims);
   std::size_t pairs = 0;
   if (few_) {
+    grow(thread.factors, columns);
+    thread.look_pace = {};
     const std::size_t padded = round_up(queries_, kernel_->row_query_width);
     grow(thread.query_thresholds, padded);
     pairs = padded * columns;
@@ -105,22 +110,42 @@ float DenseScan::threshold(std::size_t query, std::uint64_t first_row) const noe
 }
 
 void DenseScan::score_few(const BaseRows& base, std::uint64_t first, std::uint64_t rows, Thread& thread) {
-  const auto panels = static_cast<std::uint32_t>(divide_up(queries_, kernel_->row_query_width));
   float* thresholds = thread.query_thresholds.data();
-  for (std::size_t q = 0; q < queries_; ++q) thresholds[q] = threshold(q, first);
-  std::fill(thresholds + queries_, thresholds + panels * kernel_->row_query_width,
+  bool some_open = false;
+  for (std::size_t q = 0; q < queries_; ++q) {
+    thresholds[q] = threshold(q, first);
+    some_open = some_open || bounds_.load(q) == topk::kNoBound;
+  }
+  std::fill(thresholds + queries_, thresholds + round_up(queries_, kernel_->row_query_width),
             std::numeric_limits<float>::quiet_NaN());
+  if (!some_open && base.has_factors() && thread.look_pace.looks())
+    look_at_rows(base, first, rows, thread);
+  else
+    score_rows_where_they_lie(base, first, rows, thread);
+  drain(first, thread);
+}
+
+void DenseScan::look_at_rows(const BaseRows& base, std::uint64_t first, std::uint64_t rows, Thread& thread) {
+  const BaseRows::StoredView view = base.stored_view(first, rows, thread.factors.data());
+  const std::uint64_t left = look_.score(
+      {view.rows, view.stride_bytes, base.type(), thread.factors.data(), static_cast<std::uint32_t>(rows)},
+      thread.query_thresholds.data(), 0, [&](std::uint32_t row, float* values) { base.decode(first + row, values); },
+      thread.rows.data(), thread.survivors);
+  thread.look_pace.on_look(left, round_up(queries_, kernel_->row_query_width) * rows);
+}
+
+void DenseScan::score_rows_where_they_lie(const BaseRows& base, std::uint64_t first, std::uint64_t rows,
+                                          Thread& thread) {
   const BaseRows::View view = base.view(first, rows, thread.rows.data());
   const kernels::RowStrip strip{query_panels_.data(),
                                 view.values,
-                                thresholds,
+                                thread.query_thresholds.data(),
                                 view.stride,
                                 static_cast<std::uint32_t>(base.dims()),
-                                panels,
+                                static_cast<std::uint32_t>(divide_up(queries_, kernel_->row_query_width)),
                                 static_cast<std::uint32_t>(rows),
                                 0};
   (metric_ == Metric::kL2 ? kernel_->squared_l2_rows : kernel_->inner_product_rows)(strip, thread.survivors);
-  drain(first, thread);
 }
 
 void DenseScan::score_many(const BaseRows& base, std::uint64_t first, std::uint64_t rows, Thread& thread) {

@@ -1,0 +1,231 @@
+// The first look of a few queries at base rows as they are stored: its products are as near as they say, and it finds
+// every pair that reaches its query's threshold, with the definition's score.
+#include "engine/screen/few_query_look.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <random>
+
+#include "engine/plan/memory_model.h"
+#include "engine/storage/element.h"
+#include "engine/storage/row_norm.h"
+#include "tests/job_oracle.h"
+
+namespace simtile::screen {
+namespace {
+
+using kernels::kColumnMask;
+using kernels::kQueryShift;
+using tests::TestMatrix;
+
+constexpr Metric kMetrics[] = {Metric::kCosine, Metric::kInnerProduct, Metric::kL2};
+constexpr ElementType kTypes[] = {ElementType::kF32, ElementType::kF16, ElementType::kBF16, ElementType::kI8,
+                                  ElementType::kU8};
+
+// Rows as a file holds them, and what decoding makes of them.
+struct StoredMatrix {
+  StoredMatrix(const TestMatrix& matrix, ElementType element_type) : type(element_type), decoded(matrix) {
+    stride = static_cast<std::size_t>(matrix.columns) * element_bytes(type) + 3;  // rows need not be aligned
+    bytes.resize(matrix.rows * stride);
+    scales.resize(matrix.rows);
+    for (std::uint64_t r = 0; r < matrix.rows; ++r) {
+      std::vector<float> values(matrix.row(r), matrix.row(r) + matrix.columns);
+      if (type == ElementType::kU8)
+        for (float& value : values) value = std::clamp(std::nearbyint(64.0f + 40.0f * value), 0.0f, 255.0f);
+      storage::encode_row(type, values.data(), values.size(), false, bytes.data() + r * stride, &scales[r]);
+      storage::decode_row(type, bytes.data() + r * stride, values.size(), scales[r],
+                          decoded.values.data() + r * matrix.columns);
+    }
+  }
+  ElementType type;
+  TestMatrix decoded;
+  std::size_t stride;
+  std::vector<std::byte> bytes;
+  std::vector<float> scales;
+};
+
+class FewQueryLookTest : public testing::TestWithParam<Isa> {
+ protected:
+  const kernels::TileKernel& kernel() const { return kernels::select_kernel(GetParam()); }
+};
+
+TEST_P(FewQueryLookTest, ProductsOfStoredRowsAreAsNearAsTheySay) {
+  for (const ElementType type : kTypes)
+    for (const std::uint32_t dims : {1u, 7u, 8u, 9u, 64u, 133u})
+      for (const std::uint32_t query_count : {1u, 2u, 3u, 4u, 5u, 8u, 11u})
+        for (const std::uint32_t base_count : {1u, 2u, 5u}) {
+          const TestMatrix queries = tests::random_matrix(query_count, dims, dims + query_count);
+          const StoredMatrix base(tests::random_matrix(base_count, dims, base_count), type);
+          std::vector<float> products(query_count * base_count), squares(base_count);
+          kernels::multiply_stored_rows_of(kernel(), type)({queries.values.data(), base.bytes.data(), base.stride, dims,
+                                                            query_count, base_count, products.data(), squares.data()});
+          const double share = (dims + 16.0) * 0x1p-24;
+          for (std::uint32_t b = 0; b < base_count; ++b) {
+            const auto stored = [&](std::uint32_t d) {
+              const auto value = static_cast<double>(base.decoded.row(b)[d]);
+              return type == ElementType::kI8 ? std::nearbyint(value / static_cast<double>(base.scales[b])) : value;
+            };
+            double square = 0.0;
+            for (std::uint32_t d = 0; d < dims; ++d) square += stored(d) * stored(d);
+            EXPECT_NEAR(squares[b], square, share * square);
+            for (std::uint32_t q = 0; q < query_count; ++q) {
+              double product = 0.0;
+              for (std::uint32_t d = 0; d < dims; ++d) product += static_cast<double>(queries.row(q)[d]) * stored(d);
+              EXPECT_NEAR(products[q * base_count + b], product,
+                          share * std::sqrt(square) * row_norm(queries.row(q), dims))
+                  << to_string(type) << ' ' << dims << ' ' << query_count << ' ' << base_count;
+            }
+          }
+        }
+}
+
+TestMatrix as_the_metric_takes(TestMatrix matrix, Metric metric) {
+  if (metric != Metric::kCosine) return matrix;
+  for (std::uint64_t r = 0; r < matrix.rows; ++r) {
+    float* row = matrix.values.data() + r * matrix.columns;
+    const double inverse = inverse_norm(row_norm(row, static_cast<std::size_t>(matrix.columns)));
+    for (std::uint64_t c = 0; c < matrix.columns; ++c) row[c] = unit_value(row[c], inverse);
+  }
+  return matrix;
+}
+
+using ScoresByPair = std::map<std::uint32_t, std::uint32_t>;
+
+// Each query's threshold is the score of one of its pairs: that pair passes by no more than nothing.
+void check_look(const kernels::TileKernel& kernel, Metric metric, const TestMatrix& query_rows,
+                const StoredMatrix& base, const std::string& what) {
+  const TestMatrix queries = as_the_metric_takes(query_rows, metric);
+  const TestMatrix bases = as_the_metric_takes(base.decoded, metric);
+  const auto dims = static_cast<std::uint32_t>(queries.columns);
+  const auto base_count = static_cast<std::uint32_t>(bases.rows);
+  std::vector<double> factors(base_count);
+  for (std::uint32_t b = 0; b < base_count; ++b) {
+    factors[b] = static_cast<double>(base.scales[b]);
+    if (metric == Metric::kCosine) factors[b] *= inverse_norm(row_norm(base.decoded.row(b), dims));
+  }
+  const std::uint32_t first_pair = 5;
+  std::vector<float> thresholds(queries.rows);
+  ScoresByPair expected;
+  for (std::uint32_t q = 0; q < queries.rows; ++q) {
+    std::vector<float> scores(base_count);
+    for (std::uint32_t b = 0; b < base_count; ++b)
+      scores[b] = tests::definition_score(metric, queries.row(q), bases.row(b), dims);
+    thresholds[q] = scores[(q * 7) % base_count];
+    for (std::uint32_t b = 0; b < base_count; ++b)
+      if (metric == Metric::kL2 ? scores[b] <= thresholds[q] : scores[b] >= thresholds[q])
+        expected[first_pair + (q << kQueryShift) + b] = std::bit_cast<std::uint32_t>(scores[b] + 0.0f);
+  }
+  FewQueryLook look(kernel);
+  look.set_queries(metric, queries.values.data(), static_cast<std::size_t>(queries.rows), dims);
+  std::vector<float> room(plan::few_query_room_floats(queries.rows, base_count, dims));
+  std::vector<float> scores(queries.rows * base_count + kernels::kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  kernels::Survivors survivors{scores.data(), pairs.data(), 0};
+  look.score(
+      {base.bytes.data(), base.stride, base.type, factors.data(), base_count}, thresholds.data(), first_pair,
+      [&](std::uint32_t row, float* values) { std::copy_n(bases.row(row), dims, values); }, room.data(), survivors);
+  ScoresByPair found;
+  for (std::uint32_t i = 0; i < survivors.count; ++i)
+    found[survivors.pairs[i]] = std::bit_cast<std::uint32_t>(survivors.scores[i] + 0.0f);
+  EXPECT_EQ(found.size(), survivors.count) << what << ": a pair came twice";
+  EXPECT_EQ(found, expected) << what << ' ' << to_string(metric) << ' ' << to_string(base.type) << ' ' << dims;
+}
+
+TestMatrix scaled(TestMatrix matrix, float factor) {
+  for (float& value : matrix.values) value *= factor;
+  return matrix;
+}
+
+TestMatrix shifted(TestMatrix matrix, float by) {
+  for (float& value : matrix.values) value += by;
+  return matrix;
+}
+
+// Copies of one row, each moved by units in the last place.
+TestMatrix near_ties(std::uint64_t rows, std::uint64_t columns, unsigned seed) {
+  TestMatrix matrix = tests::random_matrix(1, columns, seed);
+  matrix.rows = rows;
+  matrix.values.resize(rows * columns);
+  std::mt19937 random(seed);
+  for (std::uint64_t r = 1; r < rows; ++r)
+    for (std::uint64_t c = 0; c < columns; ++c) {
+      const float value = matrix.values[c];
+      matrix.values[r * columns + c] =
+          random() % 4 != 0 ? value : std::nextafter(value, value + (random() % 2 ? 1 : -1));
+    }
+  return matrix;
+}
+
+TEST_P(FewQueryLookTest, NoPairIsLostNorAnotherFound) {
+  for (const Metric metric : kMetrics)
+    for (const ElementType type : kTypes)
+      for (const std::uint64_t dims : {1u, 8u, 33u, 200u}) {
+        const TestMatrix queries = tests::random_matrix(13, dims, 1);
+        check_look(kernel(), metric, queries, {tests::random_matrix(150, dims, 2), type}, "random");
+        check_look(kernel(), metric, near_ties(13, dims, 3), {near_ties(150, dims, 3), type}, "near ties");
+        check_look(kernel(), metric, shifted(queries, 100.0f),
+                   {shifted(tests::random_matrix(150, dims, 2), 100.0f), type}, "far from the origin");
+      }
+}
+
+// Beyond what the margin takes, and where products overflow or vanish.
+TEST_P(FewQueryLookTest, NoPairOfHugeOrTinyRowsIsLost) {
+  for (const Metric metric : kMetrics)
+    for (const float of_queries : {1e-30f, 1e-14f, 1.0f, 1e14f, 1e17f})
+      for (const float of_bases : {1e-38f, 1e-30f, 1e-14f, 1e14f, 1e17f, 1e19f}) {
+        const TestMatrix queries = scaled(tests::random_matrix(9, 40, 1), of_queries);
+        check_look(kernel(), metric, queries, {scaled(tests::random_matrix(60, 40, 2), of_bases), ElementType::kF32},
+                   std::to_string(of_queries) + " " + std::to_string(of_bases));
+      }
+}
+
+TEST_P(FewQueryLookTest, LeavesFewPairsOfRandomRows) {
+  const TestMatrix queries = tests::random_matrix(16, 256, 1);
+  const StoredMatrix base(tests::random_matrix(1000, 256, 2), ElementType::kF32);
+  std::vector<double> factors(1000, 1.0);
+  std::vector<float> thresholds(16, 3.0f * 16.0f);  // three standard deviations
+  std::vector<float> room(plan::few_query_room_floats(16, 1000, 256)), scores(16'000 + kernels::kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  kernels::Survivors survivors{scores.data(), pairs.data(), 0};
+  FewQueryLook look(kernel());
+  look.set_queries(Metric::kInnerProduct, queries.values.data(), 16, 256);
+  const std::uint32_t scored = look.score(
+      {base.bytes.data(), base.stride, base.type, factors.data(), 1000}, thresholds.data(), 0,
+      [&](std::uint32_t row, float* values) { std::copy_n(base.decoded.row(row), 256, values); }, room.data(),
+      survivors);
+  EXPECT_LT(scored, survivors.count + survivors.count / 10 + 20);  // of which zero rows
+  EXPECT_LT(scored, 1000u);
+}
+
+TEST(LookPace, WaitsLongerAfterEachFailureAndNotAfterASuccess) {
+  LookPace pace;
+  const auto looks_after = [&] {
+    int pieces = 0;
+    while (!pace.looks()) ++pieces;
+    return pieces;
+  };
+  EXPECT_EQ(looks_after(), 0);
+  for (const int waited : {1, 3, 7, 15, 31, 63, 63}) {
+    pace.on_look(11, 100);
+    EXPECT_EQ(looks_after(), waited);
+  }
+  pace.on_look(10, 100);
+  EXPECT_EQ(looks_after(), 0);
+}
+
+std::vector<Isa> supported_sets() {
+  std::vector<Isa> sets;
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+    if (kernels::is_supported(isa)) sets.push_back(isa);
+  return sets;
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, FewQueryLookTest, testing::ValuesIn(supported_sets()),
+                         [](const auto& isa) { return std::string(to_string(isa.param)); });
+
+}  // namespace
+}  // namespace simtile::screen
