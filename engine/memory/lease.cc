@@ -73,7 +73,6 @@ void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t begin = (skip_ + offset) / kBlockBytes * kBlockBytes;
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
   section_->prefetch(first_block_ * kBlockBytes + begin, end - begin);
-  mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
   try {
     section_->check_blocks(first_block_ + begin / kBlockBytes,
                            {mapping_.data() + begin, static_cast<std::size_t>(end - begin)});
