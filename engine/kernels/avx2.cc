@@ -3,6 +3,8 @@
 // inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx2_steps.h"
+#include "engine/kernels/avx2_survivors.h"
 #include "engine/kernels/prune_keys.h"
 #include "engine/kernels/rescore_pairs.h"
 #include "engine/kernels/sparse_chain.h"
@@ -13,40 +15,8 @@ namespace {
 
 constexpr std::uint32_t kQueryWidth = 6;
 constexpr std::uint32_t kBaseWidth = 16;
-constexpr std::uint32_t kLanes = 8;
 // A query panel of this many dimensions (6 x 768 floats, 18 KiB) stays in the 32 KiB L1 while base panels stream.
 constexpr std::uint32_t kDimsBlock = 768;
-
-struct InnerProduct {
-  static constexpr bool kComparesWithSums = false;
-  static inline __m256 step(__m256 query, __m256 base, __m256 score) { return _mm256_fmadd_ps(query, base, score); }
-  // NaN when the base threshold is.
-  static inline __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
-    return _mm256_min_ps(query_threshold, base_threshold);
-  }
-  static inline std::uint32_t passes(__m256 score, __m256 threshold) {
-    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_GE_OQ)));
-  }
-};
-
-// The product's scores, compared with sums of the two rows' parts (join/l2_margin.h).
-struct SquaredL2ByProduct : InnerProduct {
-  static constexpr bool kComparesWithSums = true;
-};
-
-struct SquaredL2 {
-  static constexpr bool kComparesWithSums = false;
-  static inline __m256 step(__m256 query, __m256 base, __m256 score) {
-    const __m256 difference = _mm256_sub_ps(query, base);
-    return _mm256_fmadd_ps(difference, difference, score);
-  }
-  static inline __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
-    return _mm256_max_ps(query_threshold, base_threshold);
-  }
-  static inline std::uint32_t passes(__m256 score, __m256 threshold) {
-    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_LE_OQ)));
-  }
-};
 
 struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
@@ -94,78 +64,64 @@ inline __attribute__((always_inline)) void store_partial(const Block& block, flo
   }
 }
 
-// The lanes of `mask` among one row's scores.
-inline void append(std::uint32_t mask, const float* scores, std::uint32_t first_pair, Survivors& survivors) {
-  for (; mask != 0; mask &= mask - 1) {
-    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
-    survivors.scores[survivors.count] = scores[lane];
-    survivors.pairs[survivors.count++] = first_pair + lane;
-  }
-}
-
-// What one half of a block's row compares its scores with, for either side.
-struct Bounds {
-  __m256 for_query, for_base;
-};
-
+// The lanes of a block's row that pass, a bit each.
 template <typename Metric>
-inline __attribute__((always_inline)) Bounds bounds_of(const Strip& strip, std::uint32_t q, std::uint32_t column) {
-  const __m256 query = _mm256_broadcast_ss(strip.query_thresholds + q);
-  const __m256 base = _mm256_loadu_ps(strip.base_thresholds + column);
-  if constexpr (Metric::kComparesWithSums)
-    return {_mm256_add_ps(query, _mm256_loadu_ps(strip.base_offsets + column)),
-            _mm256_add_ps(_mm256_broadcast_ss(strip.query_offsets + q), base)};
-  return {query, base};
+inline __attribute__((always_inline)) std::uint32_t row_passes(const __m256 (&score)[2], __m256 threshold0,
+                                                               __m256 threshold1) {
+  return Metric::passes(score[0], threshold0) | (Metric::passes(score[1], threshold1) << kLanes);
 }
 
-// Most blocks hold no survivor: one comparison with the weaker bound of each pair tells. Which side a survivor is for
-// is asked only in the query rows that hold one.
+// Those for either side: one comparison with the weaker bound of each pair tells.
+template <typename Metric>
+inline __attribute__((always_inline)) std::uint32_t row_hits(const Block& block, const Strip& strip, std::uint32_t q,
+                                                             std::uint32_t column) {
+  const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
+  const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
+  return row_passes<Metric>(block.score[q], Metric::weaker(bounds0.for_query, bounds0.for_base),
+                            Metric::weaker(bounds1.for_query, bounds1.for_base));
+}
+
+// Most blocks hold no survivor. Which side a survivor is for is asked only in the query rows that hold one.
 template <typename Metric>
 inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
                                                 Survivors& for_queries, Survivors& for_bases) {
   std::uint32_t masks[kQueryWidth];
   std::uint32_t any = 0;
 #pragma GCC unroll 6
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
-    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
-    masks[q] = Metric::passes(block.score[q][0], Metric::weaker(bounds0.for_query, bounds0.for_base)) |
-               (Metric::passes(block.score[q][1], Metric::weaker(bounds1.for_query, bounds1.for_base)) << kLanes);
-    any |= masks[q];
-  }
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) any |= masks[q] = row_hits<Metric>(block, strip, q, column);
   if (__builtin_expect(any == 0, 1)) return;
-  alignas(32) float scores[kQueryWidth][kBaseWidth];
-  store_partial(block, &scores[0][0]);
+  alignas(32) float scores[kQueryWidth * kBaseWidth];
+  store_partial(block, scores);
   for (std::uint32_t q = 0; q < strip.query_rows; ++q) {
     if (masks[q] == 0) continue;
     const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
     const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
-    const __m256 score0 = _mm256_load_ps(scores[q]);
-    const __m256 score1 = _mm256_load_ps(scores[q] + kLanes);
+    const float* row = scores + q * kBaseWidth;
+    const __m256 score[2] = {_mm256_load_ps(row), _mm256_load_ps(row + kLanes)};
     const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
-    append(
-        masks[q] & (Metric::passes(score0, bounds0.for_query) | (Metric::passes(score1, bounds1.for_query) << kLanes)),
-        scores[q], first_pair, for_queries);
-    append(masks[q] & (Metric::passes(score0, bounds0.for_base) | (Metric::passes(score1, bounds1.for_base) << kLanes)),
-           scores[q], first_pair, for_bases);
+    append(masks[q] & row_passes<Metric>(score, bounds0.for_query, bounds1.for_query), row, first_pair, for_queries);
+    append(masks[q] & row_passes<Metric>(score, bounds0.for_base, bounds1.for_base), row, first_pair, for_bases);
   }
 }
 
-// For whichever side a pair survives.
+// A screen lets many pairs through, for whichever side they are. In which rows of a block cannot be foretold: a branch
+// for each would be mispredicted more often than one loop over all.
 template <typename Metric>
 inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
                                                        Survivors& for_either) {
+  constexpr std::uint32_t kRowsOfWord = 64 / kBaseWidth;
+  std::uint64_t hits[2] = {0, 0};
 #pragma GCC unroll 6
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q)
-#pragma GCC unroll 2
-    for (std::uint32_t half = 0; half < 2; ++half) {
-      const Bounds bounds = bounds_of<Metric>(strip, q, column + half * kLanes);
-      const std::uint32_t hit = Metric::passes(block.score[q][half], Metric::weaker(bounds.for_query, bounds.for_base));
-      if (__builtin_expect(hit == 0, 1) || q >= strip.query_rows) continue;
-      alignas(32) float scores[kLanes];
-      _mm256_store_ps(scores, block.score[q][half]);
-      append(hit, scores, strip.first_pair + (q << kQueryShift) + column + half * kLanes, for_either);
-    }
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    const std::uint64_t row = q < strip.query_rows ? row_hits<Metric>(block, strip, q, column) : 0;
+    hits[q / kRowsOfWord] |= row << (q % kRowsOfWord * kBaseWidth);
+  }
+  if ((hits[0] | hits[1]) == 0) return;
+  alignas(32) float scores[kQueryWidth * kBaseWidth];
+  store_partial(block, scores);
+  const std::uint32_t first_pair = strip.first_pair + column;
+  append(hits[0], scores, first_pair, for_either);
+  append(hits[1], scores + kRowsOfWord * kBaseWidth, first_pair + (kRowsOfWord << kQueryShift), for_either);
 }
 
 // emit(block, first column) gets each block of finished scores.
