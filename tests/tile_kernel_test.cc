@@ -130,6 +130,28 @@ void check_strip(const TileKernel& kernel, Metric metric, std::uint32_t query_ro
                 tests::definition_score(Metric::kInnerProduct, queries.row(q), bases.row(b), dims));
 }
 
+TEST_P(TileKernelTest, PanelsHoldRowsByDimensionAndNothingBehind) {
+  struct Panel {
+    std::uint32_t width;
+    PackPanel pack;
+  };
+  for (const Panel& panel :
+       {Panel{kernel().query_width, kernel().pack_query_panel}, Panel{kernel().base_width, kernel().pack_base_panel},
+        Panel{kernel().row_query_width, kernel().pack_row_query_panel}})
+    for (std::uint32_t dims = 1; dims <= 40; ++dims)
+      for (const std::uint32_t rows : {1u, panel.width - 1, panel.width}) {
+        const std::uint32_t stride = dims + 3;
+        const tests::TestMatrix matrix = tests::random_matrix(rows, stride, dims);
+        std::vector<float> packed(panel.width * dims + 32, -7.0f);
+        std::vector<float> expected = packed;
+        for (std::uint32_t d = 0; d < dims; ++d)
+          for (std::uint32_t r = 0; r < panel.width; ++r)
+            expected[d * panel.width + r] = r < rows ? matrix.row(r)[d] : 0.0f;
+        panel.pack(matrix.values.data(), stride, rows, dims, packed.data());
+        EXPECT_EQ(packed, expected) << rows << " of " << panel.width << " x " << dims;
+      }
+}
+
 TEST_P(TileKernelTest, ScoresAreTheDefinitionsOverAllEdges) {
   unsigned seed = 1;
   for (const Metric metric : {Metric::kInnerProduct, Metric::kL2})
@@ -167,7 +189,9 @@ TEST_P(TileKernelTest, PairsOutOfPanelsScoreByTheDefinition) {
 }
 
 TEST_P(TileKernelTest, PairsOutOfRowsScoreByTheDefinition) {
-  for (const std::uint32_t dims : {1u, 15u, 16u, 33u, 64u, 150u}) {
+  std::vector<std::uint32_t> all_dims = {64, 150, 161};
+  for (std::uint32_t dims = 1; dims <= 40; ++dims) all_dims.push_back(dims);
+  for (const std::uint32_t dims : all_dims) {
     const tests::TestMatrix queries = tests::random_matrix(21, dims, 1);
     const tests::TestMatrix bases = tests::random_matrix(40, dims, 2);
     const std::vector<float> factors = tests::random_matrix(40, 1, 3).values;
@@ -176,6 +200,7 @@ TEST_P(TileKernelTest, PairsOutOfRowsScoreByTheDefinition) {
       std::vector<std::uint32_t> pairs(count);
       for (std::uint32_t& pair : pairs)
         pair = static_cast<std::uint32_t>((random() % queries.rows) << kQueryShift | random() % bases.rows);
+      if (count > 9) std::sort(pairs.begin(), pairs.end());  // runs of one query row
       std::vector<float> products(count), distances(count), sums(count, 2.0f);
       kernel().inner_product_of_row_pairs(queries.row(0), bases.row(0), dims, pairs.data(), count, products.data());
       kernel().squared_l2_of_row_pairs(queries.row(0), bases.row(0), dims, pairs.data(), count, distances.data());
@@ -296,23 +321,21 @@ TEST_P(TileKernelTest, NothingPassesClosedThresholdsAndEverythingPassesOpenOnes)
   const std::vector<float> base(width * dims, 2.0f);
   std::vector<float> partial(kernel().query_width * width);
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const bool l2 : {false, true})
-    for (const bool open : {false, true}) {
-      const std::vector<float> thresholds(width, open == l2 ? infinity : -infinity);
-      const Strip strip{query.data(),
-                        base.data(),
-                        thresholds.data(),
-                        thresholds.data(),
-                        partial.data(),
-                        dims,
-                        kernel().query_width,
-                        1,
-                        0};
-      StripSurvivors survivors(kernel().query_width * width);
-      survivors.score(l2 ? kernel().squared_l2 : kernel().inner_product, strip);
-      EXPECT_EQ(survivors.for_queries.count, open ? kernel().query_width * width : 0u) << l2 << open;
-      EXPECT_EQ(survivors.for_bases.count, survivors.for_queries.count) << l2 << open;
-    }
+  for (std::uint32_t query_rows = 1; query_rows <= kernel().query_width; ++query_rows)
+    for (const bool l2 : {false, true})
+      for (const bool open : {false, true}) {
+        const std::vector<float> thresholds(width, open == l2 ? infinity : -infinity);
+        const Strip strip{
+            query.data(), base.data(), thresholds.data(), thresholds.data(), partial.data(), dims, query_rows, 1, 0};
+        StripSurvivors survivors(query_rows * width);
+        survivors.score(l2 ? kernel().squared_l2 : kernel().inner_product, strip);
+        EXPECT_EQ(survivors.for_queries.count, open ? query_rows * width : 0u) << l2 << open;
+        EXPECT_EQ(survivors.for_bases.count, survivors.for_queries.count) << l2 << open;
+        if (l2) continue;
+        StripSurvivors either(query_rows * width);
+        kernel().screen.inner_product(strip, either.for_queries);
+        EXPECT_EQ(by_pair(either.for_queries), by_pair(survivors.for_queries)) << open;
+      }
 }
 
 TEST_P(TileKernelTest, NotANumberNeverSurvives) {

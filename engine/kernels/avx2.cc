@@ -3,6 +3,7 @@
 // inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx2_row_pairs.h"
 #include "engine/kernels/avx2_steps.h"
 #include "engine/kernels/avx2_survivors.h"
 #include "engine/kernels/prune_keys.h"
@@ -22,11 +23,6 @@ struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
   static constexpr std::uint32_t kBase = kBaseWidth;
 };
-struct RowWidths {
-  static constexpr std::uint32_t kQuery = 1;
-  static constexpr std::uint32_t kBase = 1;
-};
-
 struct Block {
   __m256 score[kQueryWidth][2];
 };
@@ -171,29 +167,6 @@ void store_inner_products(const Strip& strip, float* scores, std::size_t stride)
       });
 }
 
-inline __attribute__((always_inline)) float product_of_rows(const float* query, const float* base, std::uint32_t dims) {
-  __m256 even = _mm256_setzero_ps();
-  __m256 odd = _mm256_setzero_ps();
-  std::uint32_t d = 0;
-  for (; d + 2 * kLanes <= dims; d += 2 * kLanes) {
-    even = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(base + d), even);
-    odd = _mm256_fmadd_ps(_mm256_loadu_ps(query + d + kLanes), _mm256_loadu_ps(base + d + kLanes), odd);
-  }
-  alignas(32) float lanes[kLanes];
-  _mm256_store_ps(lanes, _mm256_add_ps(even, odd));
-  float sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-  for (; d < dims; ++d) sum = __builtin_fmaf(query[d], base[d], sum);
-  return sum;
-}
-
-void add_pair_products(const PairProducts& rows, const std::uint32_t* pairs, std::uint32_t count, float* scores) {
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint32_t b = pairs[i] & kColumnMask;
-    scores[i] += rows.factors[b] * product_of_rows(rows.queries + (pairs[i] >> kQueryShift) * rows.query_stride,
-                                                   rows.bases + b * rows.base_stride, rows.dims);
-  }
-}
-
 // Few queries: eight base rows against a panel of 8 queries, a base value broadcast to all of them. Eight chains cover
 // the latency of the multiply-add.
 template <typename Metric>
@@ -311,8 +284,8 @@ const TileKernel kAvx2Kernel{
                .store_bounds = store_inner_products},
     .store_inner_products = store_inner_products,
     .squared_l2_of_panel_pairs = rescore_pairs<PanelWidths, DifferenceStep>,
-    .inner_product_of_row_pairs = rescore_pairs<RowWidths, ProductStep>,
-    .squared_l2_of_row_pairs = rescore_pairs<RowWidths, DifferenceStep>,
+    .inner_product_of_row_pairs = score_row_pairs<InnerProduct>,
+    .squared_l2_of_row_pairs = score_row_pairs<SquaredL2>,
     .add_pair_products = add_pair_products,
     .pack_query_panel = pack_panel<kQueryWidth>,
     .pack_base_panel = pack_panel<kBaseWidth>,
