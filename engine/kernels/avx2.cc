@@ -6,6 +6,7 @@
 #include "engine/kernels/avx2_row_pairs.h"
 #include "engine/kernels/avx2_steps.h"
 #include "engine/kernels/avx2_survivors.h"
+#include "engine/kernels/avx2_transpose.h"
 #include "engine/kernels/prune_keys.h"
 #include "engine/kernels/rescore_pairs.h"
 #include "engine/kernels/sparse_chain.h"
@@ -210,9 +211,26 @@ void score_rows(const RowStrip& strip, Survivors& for_queries) {
       score_row_block<Metric>(strip, row, panel, for_queries);
 }
 
+// Rows 8 at a time are turned in registers and stored whole. Where a panel is no multiple of 8 wide, what is beyond its
+// width is written again by the next dimension: the last ones are left to the edge.
 template <std::uint32_t kWidth>
 void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims, float* panel) {
-  for (std::uint32_t d = 0; d < dims; ++d)
+  constexpr std::uint32_t kBeyond = kWidth % kLanes == 0 ? 0 : 1;
+  std::uint32_t d = 0;
+  if (rows == kWidth)
+    for (; d + kDimsTurned + kBeyond <= dims; d += kDimsTurned)
+#pragma GCC unroll 2
+      for (std::uint32_t first = 0; first < kWidth; first += kLanes) {
+        const float* of_rows[kLanes];
+        for (std::uint32_t r = 0; r < kLanes; ++r)
+          of_rows[r] = values + (first + r < kWidth ? first + r : kWidth - 1) * row_stride;
+        __m256 turned[kDimsTurned];
+        turn_dims(of_rows, d, turned);
+#pragma GCC unroll 4
+        for (std::uint32_t i = 0; i < kDimsTurned; ++i)
+          _mm256_storeu_ps(panel + std::size_t{d + i} * kWidth + first, turned[i]);
+      }
+  for (; d < dims; ++d)
     for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
 }
 
