@@ -3,6 +3,8 @@
 // inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx2_few_queries.h"
+#include "engine/kernels/avx2_keys.h"
 #include "engine/kernels/avx2_row_pairs.h"
 #include "engine/kernels/avx2_steps.h"
 #include "engine/kernels/avx2_survivors.h"
@@ -168,49 +170,6 @@ void store_inner_products(const Strip& strip, float* scores, std::size_t stride)
       });
 }
 
-// Few queries: eight base rows against a panel of 8 queries, a base value broadcast to all of them. Eight chains cover
-// the latency of the multiply-add.
-template <typename Metric>
-inline __attribute__((always_inline)) void score_row_block(const RowStrip& strip, std::uint32_t first_row,
-                                                           std::uint32_t panel, Survivors& for_queries) {
-  const std::uint32_t rows =
-      strip.base_row_count - first_row < kRowsAtOnce ? strip.base_row_count - first_row : kRowsAtOnce;
-  // Rows beyond the last are the last one again; their scores are left out below.
-  const float* base[kRowsAtOnce];
-  for (std::uint32_t r = 0; r < kRowsAtOnce; ++r)
-    base[r] = strip.base_rows + (first_row + (r < rows ? r : rows - 1)) * strip.base_stride;
-  const float* queries = strip.query_panels + std::size_t{panel} * strip.dims * kLanes;
-  __m256 score[kRowsAtOnce];
-#pragma GCC unroll 8
-  for (std::uint32_t r = 0; r < kRowsAtOnce; ++r) score[r] = _mm256_setzero_ps();
-  for (std::uint32_t d = 0; d < strip.dims; ++d) {
-    const __m256 query = _mm256_loadu_ps(queries + std::size_t{d} * kLanes);
-#pragma GCC unroll 8
-    for (std::uint32_t r = 0; r < kRowsAtOnce; ++r)
-      score[r] = Metric::step(query, _mm256_broadcast_ss(base[r] + d), score[r]);
-  }
-  const __m256 thresholds = _mm256_loadu_ps(strip.query_thresholds + panel * kLanes);
-  for (std::uint32_t r = 0; r < rows; ++r) {
-    std::uint32_t mask = Metric::passes(score[r], thresholds);
-    if (__builtin_expect(mask == 0, 1)) continue;
-    alignas(32) float scores[kLanes];
-    _mm256_store_ps(scores, score[r]);
-    for (; mask != 0; mask &= mask - 1) {
-      const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
-      for_queries.scores[for_queries.count] = scores[lane];
-      for_queries.pairs[for_queries.count++] =
-          strip.first_pair + ((panel * kLanes + lane) << kQueryShift) + first_row + r;
-    }
-  }
-}
-
-template <typename Metric>
-void score_rows(const RowStrip& strip, Survivors& for_queries) {
-  for (std::uint32_t row = 0; row < strip.base_row_count; row += kRowsAtOnce)
-    for (std::uint32_t panel = 0; panel < strip.query_panel_count; ++panel)
-      score_row_block<Metric>(strip, row, panel, for_queries);
-}
-
 // Rows 8 at a time are turned in registers and stored whole. Where a panel is no multiple of 8 wide, what is beyond its
 // width is written again by the next dimension: the last ones are left to the edge.
 template <std::uint32_t kWidth>
@@ -233,49 +192,6 @@ void pack_panel(const float* values, std::size_t row_stride, std::uint32_t rows,
   for (; d < dims; ++d)
     for (std::uint32_t r = 0; r < kWidth; ++r) panel[d * kWidth + r] = r < rows ? values[r * row_stride + d] : 0.0f;
 }
-
-// Keys four at a time, for prune_by_counting. AVX2 compares signed integers: flipping the top bit makes that the order
-// of unsigned ones.
-struct KeyLanes {
-  static constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;
-
-  static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
-                           std::uint64_t* largest) {
-    std::uint64_t low = keys[0];
-    std::uint64_t high = keys[0];
-    for (std::size_t i = 1; i < count; ++i) {
-      low = keys[i] < low ? keys[i] : low;
-      high = keys[i] > high ? keys[i] : high;
-    }
-    *smallest = low;
-    *largest = high;
-  }
-
-  static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
-    const __m256i top_bit = _mm256_set1_epi64x(static_cast<long long>(kTopBit));
-    const __m256i pivots = _mm256_set1_epi64x(static_cast<long long>(pivot ^ kTopBit));
-    __m256i minus_below = _mm256_setzero_si256();
-    std::size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-      const __m256i batch = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys + i));
-      minus_below = _mm256_add_epi64(minus_below, _mm256_cmpgt_epi64(pivots, _mm256_xor_si256(batch, top_bit)));
-    }
-    alignas(32) std::int64_t lanes[4];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), minus_below);
-    auto below = static_cast<std::size_t>(-(lanes[0] + lanes[1] + lanes[2] + lanes[3]));
-    for (; i < count; ++i) below += keys[i] < pivot;
-    return below;
-  }
-
-  static inline void keep_below(std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
-    std::size_t front = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint64_t key = keys[i];
-      keys[front] = key;
-      front += key < pivot;
-    }
-  }
-};
 
 std::size_t one_float_for_each(std::uint32_t dims) { return dims; }
 

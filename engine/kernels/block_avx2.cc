@@ -2,12 +2,12 @@
 // inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx2_survivors.h"
 #include "engine/kernels/block_kernel.h"
 
 namespace simtile::kernels {
 namespace {
 
-constexpr std::uint32_t kLanes = 8;
 // So many columns of scores stay in registers while a run of dense columns is added to them.
 constexpr std::uint32_t kChunk = 64;
 constexpr std::uint32_t kRun = 64;
@@ -69,18 +69,6 @@ void add_weighted(float weight, const float* scores, std::size_t count, float* s
     _mm256_storeu_ps(sums + i, _mm256_fmadd_ps(weights, _mm256_loadu_ps(scores + i), _mm256_loadu_ps(sums + i)));
 }
 
-inline void append(std::uint32_t mask, const float* scores, std::uint32_t first_pair, Survivors& survivors) {
-  for (; mask != 0; mask &= mask - 1) {
-    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
-    survivors.scores[survivors.count] = scores[lane];
-    survivors.pairs[survivors.count++] = first_pair + lane;
-  }
-}
-
-inline std::uint32_t passes(__m256 score, __m256 threshold) {
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_GE_OQ)));
-}
-
 void compare_scores(const ScoreBlock& block, Survivors& for_queries, Survivors& for_bases) {
   for (std::uint32_t q = 0; q < block.query_rows; ++q) {
     const float* scores = block.scores + q * block.stride;
@@ -89,11 +77,11 @@ void compare_scores(const ScoreBlock& block, Survivors& for_queries, Survivors& 
       const __m256 score = _mm256_loadu_ps(scores + b);
       const __m256 for_base = _mm256_loadu_ps(block.base_thresholds + b);
       // NaN when the base's is: padding passes nothing.
-      const std::uint32_t hit = passes(score, _mm256_min_ps(for_query, for_base));
+      const std::uint32_t hit = ProductThresholds::passes(score, _mm256_min_ps(for_query, for_base));
       if (__builtin_expect(hit == 0, 1)) continue;
       const std::uint32_t first_pair = block.first_pair + (q << kQueryShift) + b;
-      append(hit & passes(score, for_query), scores + b, first_pair, for_queries);
-      append(hit & passes(score, for_base), scores + b, first_pair, for_bases);
+      append(hit & ProductThresholds::passes(score, for_query), scores + b, first_pair, for_queries);
+      append(hit & ProductThresholds::passes(score, for_base), scores + b, first_pair, for_bases);
     }
   }
 }
