@@ -179,6 +179,39 @@ void strip(benchmark::State& state, Isa isa, Metric metric, double share_let_thr
   state.counters["survivors"] = survivors / work.pairs();
 }
 
+enum class PairWork { kInnerProduct, kL2, kBound };
+const char* name_of(PairWork work) { return work == PairWork::kBound ? "bound" : work == PairWork::kL2 ? "l2" : "ip"; }
+
+// Pairs as a first look leaves them: 4% of a panel's query rows and a tile's base rows, panel after panel.
+void row_pairs(benchmark::State& state, Isa isa, PairWork work) {
+  constexpr std::uint32_t kQueries = 96;
+  constexpr std::uint32_t kBases = 576;
+  constexpr std::uint32_t kOneIn = 25;
+  const TileKernel& kernel = kernels::select_kernel(isa);
+  const auto dims = static_cast<std::uint32_t>(state.range(0));
+  const std::vector<float> queries = gaussian(std::size_t{kQueries} * dims, 1);
+  const std::vector<float> bases = gaussian(std::size_t{kBases} * dims, 2);
+  const std::vector<float> factors(kBases, 1.0f);
+  std::mt19937 random(3);
+  std::vector<std::uint32_t> pairs;
+  for (std::uint32_t first = 0; first < kQueries; first += kernel.query_width)
+    for (std::uint32_t b = 0; b < kBases; ++b)
+      for (std::uint32_t q = first; q < std::min(first + kernel.query_width, kQueries); ++q)
+        if (random() % kOneIn == 0) pairs.push_back((q << kernels::kQueryShift) + b);
+  const auto count = static_cast<std::uint32_t>(pairs.size());
+  std::vector<float> scores(count);
+  const auto score = work == PairWork::kL2 ? kernel.squared_l2_of_row_pairs : kernel.inner_product_of_row_pairs;
+  for (auto _ : state) {
+    if (work == PairWork::kBound)
+      kernel.add_pair_products({queries.data(), bases.data(), factors.data(), dims, dims, dims}, pairs.data(), count,
+                               scores.data());
+    else
+      score(queries.data(), bases.data(), dims, pairs.data(), count, scores.data());
+    benchmark::ClobberMemory();
+  }
+  report_rate(state, "flops", 2.0 * count * dims);
+}
+
 // Packs panel after panel out of memory that no cache holds.
 void pack(benchmark::State& state, Isa isa, bool query) {
   const TileKernel& kernel = kernels::select_kernel(isa);
@@ -264,6 +297,11 @@ void register_all() {
           ->ThreadRange(1, std::max(1, benchmark::CPUInfo::Get().num_cpus))
           ->UseRealTime();
     register_strips(isa, set);
+    for (const PairWork work : {PairWork::kInnerProduct, PairWork::kL2, PairWork::kBound})
+      benchmark::RegisterBenchmark(("row_pairs/" + set + "/" + name_of(work)).c_str(), row_pairs, isa, work)
+          ->ArgName("dims")
+          ->Arg(160)
+          ->Arg(784);
     for (const bool query : {false, true})
       benchmark::RegisterBenchmark(("pack/" + set + (query ? "/query" : "/base")).c_str(), pack, isa, query)
           ->ArgName("dims")
