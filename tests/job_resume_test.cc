@@ -14,6 +14,7 @@
 #include "engine/base/os.h"
 #include "engine/join/journal.h"
 #include "engine/kernels/tile_kernel.h"
+#include "engine/plan/memory_model.h"
 #include "simtile/error.h"
 #include "simtile/job.h"
 #include "tests/job_oracle.h"
@@ -171,6 +172,39 @@ TEST(JobResume, KilledJobsGoOn) {
   const JobReport report = run_job(input, out, options_for(kLargeBudget));
   EXPECT_LT(report.pairs_scored, report.plan.pairs_scored * 3 / 4);
   EXPECT_EQ(read_bytes(out), expected);
+}
+
+// The first rows are everyone's nearest, so that nothing new is found after the first stripe.
+TEST(JobResume, ACheckpointWritesOnlyWhatIsNew) {
+  const Fixture fixture;
+  JobOptions options = options_for(kLargeBudget);
+  options.metric = Metric::kInnerProduct;
+  options.top_k = 20;
+  options.checkpoint_seconds = 0.0;
+  TestMatrix matrix = random_matrix(kRows, 12, 3);
+  for (std::uint64_t row = 0; row < kRows; ++row) matrix.values[row * 12] = row < 2 * options.top_k ? 1e6f : 10.0f;
+  write_matrix(fixture.base, matrix);
+  const JobReport report = run_job({fixture.base, ""}, fixture.folder / "out.knn", options);
+  EXPECT_GE(report.plan.stripes_total, 5u);
+  const std::uint64_t best_of_all_rows = kRows * options.top_k * sizeof(join::RunEntry);
+  EXPECT_GT(report.bytes_spilled, best_of_all_rows);
+  EXPECT_LT(report.bytes_spilled, best_of_all_rows * 9 / 4) << "final rows, and once what later rows have";
+}
+
+// More checkpoints than there are runs of candidates at once, by one process and by one after the other.
+TEST(JobResume, JobsGoOnAfterManyCheckpoints) {
+  const TempFolder folder;
+  const JobInput input{folder / "a.emb", ""};
+  const std::string out = folder / "out.knn";
+  write_matrix(folder / "a.emb", random_matrix(10 * kRows, 3, 4));
+  JobOptions options = options_for(kLargeBudget);
+  options.top_k = 5;
+  const JobReport whole = run_job(input, folder / "expected.knn", options);
+  ASSERT_GT(whole.plan.stripes_total, plan::kSpillFanIn);
+  options.checkpoint_seconds = 0.0;
+  for (const double fraction : {0.1, 0.4, 0.98}) run_and_stop(input, out, options, fraction);
+  EXPECT_GT(run_job(input, out, options).tiles_resumed, 0u);
+  EXPECT_TRUE(read_bytes(out) == read_bytes(folder / "expected.knn"));
 }
 
 TEST(JobResume, AJournalHalfWrittenByAKilledProcessDoesNotKeepTheFolder) {

@@ -23,7 +23,7 @@ RunEntry entry(std::uint64_t row, std::uint32_t neighbour, float score = 0.5f) {
 RunInfo write_run(const TempFolder& folder, std::uint64_t serial, const std::vector<RunEntry>& entries) {
   RunWriter writer(folder.path(), serial, kScope.job_identity);
   for (const RunEntry& each : entries) writer.append(each);
-  return writer.finish(false);
+  return writer.finish();
 }
 
 std::uint64_t count_entries(const TempFolder& folder, const RunInfo& run, std::uint64_t first_row = 0) {

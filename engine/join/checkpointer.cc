@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/arena.h"
+#include "engine/plan/memory_model.h"
 
 namespace simtile::join {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 constexpr double kShareOfTime = 0.04;
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
+constexpr std::uint64_t kRowsChosenByOneTask = 64;
+constexpr std::uint64_t kKeysOfABatch = 64 * 1024;
 
 }  // namespace
 
@@ -23,45 +26,71 @@ bool Checkpointer::is_due() const noexcept {
   return least_seconds_ <= 0.0 || seconds_since(last_) >= std::max(least_seconds_, last_cost_seconds_ / kShareOfTime);
 }
 
-void Checkpointer::sort_held_rows() {
-  const std::uint64_t begin = std::max(done_.rows_done, state_.held_begin());
-  if (begin >= state_.held_end()) return;
-  parallel_for_each(shapes_.threads, begin, state_.held_end(), kRowsSortedByOneTask,
-                    [&](std::uint64_t row) { state_.sorted(row); });
-}
-
-RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end, bool durable) {
+RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end) {
+  parallel_for_each(shapes_.threads, begin, end, kRowsSortedByOneTask, [&](std::uint64_t row) { state_.sorted(row); });
   RunWriter writer = folder_.begin_run();
   for (std::uint64_t row = begin; row < end; ++row)
     for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
-  const RunInfo run = writer.finish(durable);
+  const RunInfo run = writer.finish();
+  bytes_written_ += writer.bytes();
+  return run;
+}
+
+// Of held rows that are not final, from pairs with rows that are. All threads choose, in batches, and one writes.
+RunInfo Checkpointer::write_candidates(std::uint64_t partners_begin, std::uint64_t rows_done) {
+  const std::uint64_t batch = std::max<std::uint64_t>(1, kKeysOfABatch / state_.kept());
+  RunWriter writer = folder_.begin_run();
+  std::vector<std::vector<topk::Key>> best(static_cast<std::size_t>(batch));
+  run_in_arena(shapes_.threads, [&] {
+    for (std::uint64_t begin = std::max(rows_done, state_.held_begin()), end; begin < state_.held_end(); begin = end) {
+      end = std::min(begin + batch, state_.held_end());
+      parallel_pieces(begin, end, kRowsChosenByOneTask, [&](std::uint64_t first, std::uint64_t last) {
+        for (std::uint64_t row = first; row < last; ++row)
+          state_.copy_best(row, partners_begin, rows_done, best[row - begin]);
+      });
+      for (std::uint64_t row = begin; row < end; ++row)
+        for (const topk::Key key : best[row - begin]) writer.append(RunEntry::of(row, key));
+    }
+  });
+  const RunInfo run = writer.finish();
   bytes_written_ += writer.bytes();
   return run;
 }
 
 void Checkpointer::put_by_final_rows(std::uint64_t rows_done) {
-  sort_held_rows();
   if (rows_done == done_.rows_done) return;
-  done_.finished.push_back(write_rows(done_.rows_done, rows_done, false));
+  done_.finished.push_back(write_rows(done_.rows_done, rows_done));
   done_.rows_done = rows_done;
+}
+
+// What is on disk already is told by its partners. When there are as many runs as are merged at once, all that is held
+// takes their place.
+void Checkpointer::put_by_new_candidates(std::uint64_t rows_done) {
+  if (partners_put_by_ == rows_done) return;
+  if (done_.candidates.size() >= plan::kSpillFanIn) {
+    done_.candidates.clear();
+    partners_put_by_ = 0;
+  }
+  done_.candidates.push_back(write_candidates(partners_put_by_, rows_done));
+  partners_put_by_ = rows_done;
 }
 
 void Checkpointer::put_by_all(std::uint64_t rows_done) {
   const auto start = Clock::now();
   if (PairStore* pairs = state_.pair_store()) {
     done_.rows_done = rows_done;
-    done_.candidates = pairs->flush_durably();
+    done_.candidates = pairs->flush();
   } else {
     put_by_final_rows(rows_done);
-    if (shapes_.self_join)
-      done_.candidates = {write_rows(std::max(done_.rows_done, state_.held_begin()), state_.held_end(), true)};
-  }
-  if (Spill* spill = state_.spill_store()) {
-    spill->flush_durably();
-    done_.candidates.insert(done_.candidates.end(), spill->runs().begin(), spill->runs().end());
+    if (Spill* spill = state_.spill_store()) {
+      done_.candidates = spill->flush();
+      if (rows_done < state_.held_end()) done_.candidates.push_back(write_candidates(0, rows_done));
+    } else if (shapes_.self_join) {
+      put_by_new_candidates(rows_done);
+    }
   }
   done_.sample = shapes_.sample;
-  publish(done_);
+  folder_.publish(done_);
   last_ = Clock::now();
   last_cost_seconds_ = seconds_since(start);
 }
@@ -73,16 +102,9 @@ void Checkpointer::finish_shard(std::uint64_t rows_done) {
   if (Spill* spill = state_.spill_store())
     all.finished.push_back(spill->finish());
   else if (shapes_.self_join)
-    all.finished.push_back(write_rows(done_.rows_done, state_.held_end(), true));
+    all.finished.push_back(write_rows(done_.rows_done, state_.held_end()));
   all.rows_done = shapes_.found_end();
-  publish(all);
-}
-
-// Finished runs are written without waiting for the disk; they are there before the journal names them.
-void Checkpointer::publish(const Checkpoint& checkpoint) {
-  for (; finished_synced_ < checkpoint.finished.size(); ++finished_synced_)
-    os::File::open_for_reading(run_path(folder_.path(), checkpoint.finished[finished_synced_].serial)).sync();
-  folder_.publish(checkpoint);
+  folder_.publish(all);
 }
 
 }  // namespace simtile::join

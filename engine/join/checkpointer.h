@@ -20,7 +20,10 @@ class Checkpointer {
   Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, TopKState& state, double least_seconds);
 
   // Goes on from what an earlier process put by.
-  void take_up(Checkpoint earlier) { done_ = std::move(earlier); }
+  void take_up(Checkpoint earlier) {
+    done_ = std::move(earlier);
+    partners_put_by_ = done_.rows_done;
+  }
   // What is on disk; rows_done of it are final.
   const Checkpoint& done() const noexcept { return done_; }
 
@@ -28,9 +31,9 @@ class Checkpointer {
   bool is_due() const noexcept;
   // Puts the rows that became final since the last call into a finished run.
   void put_by_final_rows(std::uint64_t rows_done);
-  // And all that is known of later rows, and publishes it. When a job is stopped in the middle of a stripe, that
-  // includes pairs of the stripe under way; they are told by their partner, which is not done, and dropped when the job
-  // goes on.
+  // And what is known of later rows from pairs with those, and publishes it. When a job that spills is stopped in the
+  // middle of a stripe, that includes pairs of the stripe under way; they are told by their partner, which is not done,
+  // and dropped when the job goes on.
   void put_by_all(std::uint64_t rows_done);
   // Behind the rows that are final, as far as this shard goes, come the rows that only other shards go on with.
   void finish_shard(std::uint64_t rows_done);
@@ -38,16 +41,16 @@ class Checkpointer {
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
 
  private:
-  void sort_held_rows();
-  RunInfo write_rows(std::uint64_t begin, std::uint64_t end, bool durable);
-  void publish(const Checkpoint& checkpoint);
+  RunInfo write_rows(std::uint64_t begin, std::uint64_t end);
+  RunInfo write_candidates(std::uint64_t partners_begin, std::uint64_t rows_done);
+  void put_by_new_candidates(std::uint64_t rows_done);
 
   WorkFolder& folder_;
   const plan::Shapes& shapes_;
   TopKState& state_;
   double least_seconds_;
   Checkpoint done_;
-  std::size_t finished_synced_ = 0;
+  std::uint64_t partners_put_by_ = 0;  // resident: done_.candidates are of pairs with the rows below
   Clock::time_point last_ = Clock::now();
   double last_cost_seconds_ = 0.0;
   std::uint64_t bytes_written_ = 0;

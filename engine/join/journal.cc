@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <set>
 
 #include "engine/storage/container_writer.h"
 #include "simtile/error.h"
@@ -96,6 +95,13 @@ bool is_work_folder(const std::string& path, const std::vector<std::string>& nam
     return name == "lock" && !os::is_directory(lock_path(path)) &&
            kLockText.starts_with(first_bytes(lock_path(path), kLockText.size()));
   });
+}
+
+std::set<std::uint64_t> serials_of(const Checkpoint& checkpoint) {
+  std::set<std::uint64_t> serials;
+  for (const auto* runs : {&checkpoint.finished, &checkpoint.candidates})
+    for (const RunInfo& run : *runs) serials.insert(run.serial);
+  return serials;
 }
 
 // Files are removed from a work folder by their names, which files of the user's may have too. Any others stay.
@@ -207,10 +213,14 @@ std::optional<Checkpoint> WorkFolder::load() {
   at += header.finished_count * sizeof(RunInfo);
   if (!checkpoint.candidates.empty())
     std::memcpy(checkpoint.candidates.data(), at, header.candidates_count * sizeof(RunInfo));
+  synced_ = serials_of(checkpoint);
   return checkpoint;
 }
 
 void WorkFolder::publish(const Checkpoint& checkpoint) {
+  const std::set<std::uint64_t> named = serials_of(checkpoint);
+  for (const std::uint64_t serial : named)
+    if (!synced_.contains(serial)) os::File::open_for_reading(run_path(path_, serial)).sync();
   JournalHeader header{};
   std::memcpy(header.magic, kJournalMagic, sizeof header.magic);
   header.version = kJournalVersion;
@@ -229,15 +239,13 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   storage::AtomicFile journal(journal_path(path_));
   journal.file().write_at(bytes, 0);
   journal.publish();
-  remove_runs_except(checkpoint);
+  synced_ = named;
+  remove_runs_except(named);
 }
 
-void WorkFolder::remove_runs_except(const Checkpoint& keep) {
-  std::set<std::uint64_t> named;
-  for (const RunInfo& run : keep.finished) named.insert(run.serial);
-  for (const RunInfo& run : keep.candidates) named.insert(run.serial);
+void WorkFolder::remove_runs_except(const std::set<std::uint64_t>& kept) {
   for (const std::uint64_t serial : list_runs(path_))
-    if (!named.contains(serial)) os::remove_file(run_path(path_, serial));
+    if (!kept.contains(serial)) os::remove_file(run_path(path_, serial));
 }
 
 void WorkFolder::clear() {

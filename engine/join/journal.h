@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ class WorkFolder {
   std::optional<Checkpoint> load();
   // Whether load() found another job's journal instead.
   bool found_other_job() const noexcept { return found_other_job_; }
-  // Makes the checkpoint the last one, then removes runs that it does not name.
+  // Syncs the runs that the checkpoint names and makes it the last one, then removes all other runs.
   void publish(const Checkpoint& checkpoint);
   // Removes every run and the journal.
   void clear();
@@ -58,11 +59,12 @@ class WorkFolder {
   void remove_partials();
   // Removes what this process holds of the folder unless there is something to resume in it.
   void leave() noexcept;
-  void remove_runs_except(const Checkpoint& keep);
+  void remove_runs_except(const std::set<std::uint64_t>& kept);
 
   std::string path_;
   RunScope scope_;
   std::uint64_t last_serial_ = 0;
+  std::set<std::uint64_t> synced_;  // the runs that the last checkpoint names
   bool found_other_job_ = false;
   os::File lock_;
 };

@@ -256,7 +256,7 @@ void Merge::merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder
     if (in_row++ < prepared_.plan.kept) writer.append(entry);
   });
   chains.erase(chains.begin(), end);
-  chains.push_back({folder.path(), {writer.finish(false)}, folder.scope()});
+  chains.push_back({folder.path(), {writer.finish()}, folder.scope()});
   for (const Chain& chain : merged)
     if (chain.folder == folder.path()) os::remove_file(run_path(chain.folder, chain.runs.front().serial));
 }

@@ -31,7 +31,7 @@ void PairStore::write_buffer() {
   std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
   RunWriter writer = folder_->begin_run();
   for (const RunEntry& entry : buffer_.first(used_)) writer.append(entry);
-  runs_.push_back({writer.finish(false), 0});
+  runs_.push_back({writer.finish(), 0});
   bytes_written_ += writer.bytes();
   used_ = 0;
   const auto whole_level = [&] {
@@ -54,17 +54,14 @@ void PairStore::merge_last(std::size_t count, const std::function<void()>& throw
   });
   // The old runs stay on disk until a checkpoint no longer names them.
   runs_.resize(kept);
-  runs_.push_back({writer.finish(false), level == UINT32_MAX ? level : level + 1});
+  runs_.push_back({writer.finish(), level == UINT32_MAX ? level : level + 1});
   bytes_written_ += writer.bytes();
 }
 
-std::vector<RunInfo> PairStore::flush_durably() {
+std::vector<RunInfo> PairStore::flush() {
   write_buffer();
   std::vector<RunInfo> runs;
-  for (const Run& run : runs_) {
-    os::File::open_for_reading(run_path(folder_->path(), run.info.serial)).sync();
-    runs.push_back(run.info);
-  }
+  for (const Run& run : runs_) runs.push_back(run.info);
   return runs;
 }
 

@@ -14,6 +14,8 @@ namespace {
 // Asked for while the blocks before it are taken. Runs are merged side by side: what each has on its way counts in the
 // page cache of a small cgroup.
 constexpr std::uint64_t kReadAheadBytes = 256 << 10;
+// Handed to the disk while the next are written.
+constexpr std::uint64_t kWriteBackBytes = 1 << 20;
 
 std::uint64_t block_hash(const RunBlock& block, const RunEntry* entries) {
   return XXH3_64bits_withSeed(entries, block.entries * sizeof(RunEntry),
@@ -56,11 +58,17 @@ void RunWriter::flush() {
   offset_ += encoded_.size();
   entries_ += block_.size();
   block_.clear();
+  if (offset_ - written_back_ >= kWriteBackBytes) start_writing_back();
 }
 
-RunInfo RunWriter::finish(bool durable) {
+void RunWriter::start_writing_back() {
+  file_.start_writing_back(written_back_, offset_ - written_back_);
+  written_back_ = offset_;
+}
+
+RunInfo RunWriter::finish() {
   flush();
-  if (durable) file_.sync();
+  start_writing_back();
   return {serial_, entries_};
 }
 

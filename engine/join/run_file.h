@@ -76,15 +76,18 @@ class RunWriter {
   RunWriter(const std::string& work_dir, std::uint64_t serial, std::uint64_t job_identity);
   // Entries ascend from call to call.
   void append(RunEntry entry);
-  // Writes what is buffered; with `durable`, syncs it to disk.
-  RunInfo finish(bool durable);
+  // Writes what is buffered, and asks for it to be on disk soon: that it is, WorkFolder::publish() sees to.
+  RunInfo finish();
   std::uint64_t bytes() const noexcept { return offset_; }
 
  private:
   void flush();
+  void start_writing_back();
+
   os::File file_;
   std::uint64_t serial_;
   std::uint64_t offset_ = 0;
+  std::uint64_t written_back_ = 0;  // begun to be
   std::uint64_t entries_ = 0;
   std::vector<RunEntry> block_;
   std::vector<std::byte> encoded_;

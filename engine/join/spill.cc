@@ -24,7 +24,7 @@ Spill::Spill(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes,
 }
 
 void Spill::append(RunEntry entry) {
-  if (used_ == buffer_.size()) write_buffer(false);
+  if (used_ == buffer_.size()) write_buffer();
   if (used_ > 0 && sequences_.size() == kMostSequences && entry < buffer_[used_ - 1]) {
     std::sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
     sequences_.assign(1, 0);
@@ -74,12 +74,12 @@ void Spill::take_in_order(Take take) const {
   }
 }
 
-void Spill::write_buffer(bool durable) {
+void Spill::write_buffer() {
   if (used_ == 0) return;
   {
     RunWriter writer = folder_->begin_run();
     take_in_order([&](const RunEntry& entry) { writer.append(entry); });
-    runs_.push_back(writer.finish(durable));
+    runs_.push_back(writer.finish());
     bytes_written_ += writer.bytes();
   }
   used_ = 0;
@@ -99,8 +99,8 @@ void Spill::compact(std::uint64_t partners_below) {
       break;
     }
   });
-  // The old runs stay on disk until a checkpoint no longer names them, and it syncs this one.
-  runs_ = {writer.finish(false)};
+  // The old runs stay on disk until a checkpoint no longer names them.
+  runs_ = {writer.finish()};
   bytes_written_ += writer.bytes();
 }
 
@@ -121,14 +121,14 @@ void Spill::load(std::uint64_t begin, std::uint64_t end,
 }
 
 RunInfo Spill::finish() {
-  write_buffer(false);
+  write_buffer();
   compact(topk::kMaxRows);
   return runs_.front();
 }
 
-void Spill::flush_durably() {
-  write_buffer(true);
-  for (const RunInfo& run : runs_) os::File::open_for_reading(run_path(folder_->path(), run.serial)).sync();
+const std::vector<RunInfo>& Spill::flush() {
+  write_buffer();
+  return runs_;
 }
 
 }  // namespace simtile::join

@@ -50,11 +50,10 @@ class Spill {
   // Gives every entry of rows [begin, end) to `take` and forgets all rows below `end`.
   void load(std::uint64_t begin, std::uint64_t end, const std::function<void(std::uint64_t row, topk::Key)>& take);
 
-  // Writes the buffer out and syncs, so that runs() is all there is.
-  void flush_durably();
-  // Merges all that is left into one run, durably.
+  // Writes the buffer out, so that the runs are all there is.
+  const std::vector<RunInfo>& flush();
+  // Merges all that is left into one run.
   RunInfo finish();
-  const std::vector<RunInfo>& runs() const noexcept { return runs_; }
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
 
  private:
@@ -63,7 +62,7 @@ class Spill {
   void put(const RunEntry& entry);
   template <typename Take>
   void take_in_order(Take take) const;
-  void write_buffer(bool durable);
+  void write_buffer();
   // Merges all runs into one, without the pairs with rows from partners_below on.
   void compact(std::uint64_t partners_below);
 

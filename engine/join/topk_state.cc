@@ -9,6 +9,7 @@ namespace simtile::join {
 TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                      topk::Key initial_bound, const kernels::TileKernel& kernel, WorkFolder& folder)
     : resident_(plan.resident),
+      kept_(plan.kept),
       initial_bound_(initial_bound),
       folder_(&folder),
       bounds_(budget, shapes.query_rows, initial_bound),
@@ -48,8 +49,16 @@ void TopKState::restore(const std::vector<RunInfo>& runs, std::uint64_t rows_don
     spill_->adopt(runs, rows_done);
     return;
   }
-  merge_runs(folder_->path(), runs, folder_->scope(), rows_done, [&](const RunEntry& entry) {
-    if (topk::key_row(entry.key()) < rows_done) reservoirs_.insert(entry.row, entry.key());
+  std::vector<RunReader> readers = open_runs(folder_->path(), runs, folder_->scope(), rows_done);
+  merge_rows(readers, [&](std::uint64_t row, std::span<const topk::Key> keys) {
+    std::uint64_t in_row = 0;
+    for (const topk::Key key : keys) {
+      if (topk::key_row(key) >= rows_done) continue;
+      reservoirs_.insert(row, key);
+      if (++in_row < kept_) continue;
+      tighten(row, topk::bound_that_admits(key));
+      break;
+    }
   });
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "engine/join/pair_store.h"
 #include "engine/join/spill.h"
@@ -25,6 +26,8 @@ class TopKState {
             const kernels::TileKernel& kernel, WorkFolder& folder);
 
   bool is_resident() const noexcept { return resident_; }
+  // Neighbours kept of each row.
+  std::uint64_t kept() const noexcept { return kept_; }
   const topk::Bounds& bounds() const noexcept { return bounds_; }
 
   // Inserts keys for one held row after another; a caller's rows come in runs of near neighbours, so a lock is kept
@@ -73,6 +76,11 @@ class TopKState {
   // Not resident: takes on the next stripe's rows, with what was spilled for them.
   void begin_stripe(std::uint64_t begin, std::uint64_t end);
   std::span<const topk::Key> sorted(std::uint64_t row) noexcept { return reservoirs_.sorted(row); }
+  // A held row's best so far of pairs with rows [partners_begin, partners_end), best first.
+  void copy_best(std::uint64_t row, std::uint64_t partners_begin, std::uint64_t partners_end,
+                 std::vector<topk::Key>& best) const {
+    reservoirs_.copy_best(row, partners_begin, partners_end, best);
+  }
   // Rows whose reservoirs are held now.
   std::uint64_t held_begin() const noexcept { return reservoirs_.first_row(); }
   std::uint64_t held_end() const noexcept { return reservoirs_.first_row() + reservoirs_.rows(); }
@@ -84,6 +92,7 @@ class TopKState {
 
  private:
   bool resident_;
+  std::uint64_t kept_;
   topk::Key initial_bound_;
   WorkFolder* folder_;
   topk::Bounds bounds_;

@@ -41,6 +41,17 @@ std::span<const Key> Reservoirs::sorted(std::uint64_t row) noexcept {
   return {keys, counts_[local]};
 }
 
+void Reservoirs::copy_best(std::uint64_t row, std::uint64_t partners_begin, std::uint64_t partners_end,
+                           std::vector<Key>& best) const {
+  const std::uint64_t local = row - first_row_;
+  const std::span<const Key> keys(keys_ + local * capacity_, counts_[local]);
+  best.clear();
+  for (const Key key : keys)
+    if (key_row(key) - partners_begin < partners_end - partners_begin) best.push_back(key);
+  sort_keys(best.data(), best.size());
+  best.resize(std::min<std::size_t>(best.size(), top_k_));
+}
+
 void Reservoirs::reset(std::uint64_t first_row, std::uint64_t rows) noexcept {
   first_row_ = first_row;
   rows_ = rows;

@@ -20,7 +20,7 @@ RunInfo write_run(const std::string& work_dir, std::uint64_t serial) {
   for (std::uint32_t row = 0; row < 2100; ++row)
     for (std::uint32_t k = 0; k < 2; ++k)
       writer.append(RunEntry::of(row, topk::make_key(true, 1.0f - 0.1f * static_cast<float>(k), row + k)));
-  return writer.finish(false);
+  return writer.finish();
 }
 
 void check(const RunEntry& entry) {
