@@ -156,7 +156,7 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
       "While the machine or the control group is short of memory, work on one tile at a time and read none ahead");
   app.add_flag("--fresh", options.fresh, "Forget what an interrupted run of this job left, and start over");
   add_number(app, "--checkpoint-seconds", &options.checkpoint_seconds, 0.0,
-             "Least time between checkpoints in seconds; they fall at the ends of stripes (default: 2)");
+             "Least time between checkpoints in seconds; they fall at the ends of stripes (default: 1)");
   add_parsed(app, "--shard", "I/N",
              "Do the I-th of N equal shares of the job alone, I from 1; 'simtile merge' puts them together",
              [&options](const std::string& text) { options.shard = parse_shard(text); });

@@ -8,7 +8,7 @@
 namespace simtile::join {
 namespace {
 
-// A checkpoint may take this share of the time between two of them.
+// Checkpoints may take this share of the job's time.
 constexpr double kShareOfTime = 0.04;
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
@@ -23,7 +23,8 @@ Checkpointer::Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, TopKS
 }
 
 bool Checkpointer::is_due() const noexcept {
-  return least_seconds_ <= 0.0 || seconds_since(last_) >= std::max(least_seconds_, last_cost_seconds_ / kShareOfTime);
+  return least_seconds_ <= 0.0 ||
+         (seconds_since(last_) >= least_seconds_ && seconds_spent_ <= kShareOfTime * seconds_since(start_));
 }
 
 RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end) {
@@ -92,7 +93,7 @@ void Checkpointer::put_by_all(std::uint64_t rows_done) {
   done_.sample = shapes_.sample;
   folder_.publish(done_);
   last_ = Clock::now();
-  last_cost_seconds_ = seconds_since(start);
+  seconds_spent_ += seconds_since(start);
 }
 
 void Checkpointer::finish_shard(std::uint64_t rows_done) {

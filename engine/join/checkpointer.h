@@ -27,7 +27,7 @@ class Checkpointer {
   // What is on disk; rows_done of it are final.
   const Checkpoint& done() const noexcept { return done_; }
 
-  // Whether it is time for another, by the clock and by what the last one cost.
+  // Whether it is time for another, by the clock and by what they have cost so far.
   bool is_due() const noexcept;
   // Puts the rows that became final since the last call into a finished run.
   void put_by_final_rows(std::uint64_t rows_done);
@@ -51,8 +51,9 @@ class Checkpointer {
   double least_seconds_;
   Checkpoint done_;
   std::uint64_t partners_put_by_ = 0;  // resident: done_.candidates are of pairs with the rows below
-  Clock::time_point last_ = Clock::now();
-  double last_cost_seconds_ = 0.0;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_ = start_;
+  double seconds_spent_ = 0.0;
   std::uint64_t bytes_written_ = 0;
 };
 

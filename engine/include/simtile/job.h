@@ -74,7 +74,7 @@ struct JobOptions {
   std::string work_dir;
   bool fresh = false;               // forget what an interrupted run left
   std::optional<Shard> shard;       // do this share alone, and write no output
-  double checkpoint_seconds = 2.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
+  double checkpoint_seconds = 1.0;  // least time between checkpoints, which fall at stripes' ends; 0: at each
   std::function<void(const JobProgress&)> progress;  // called from one thread at a time
   const std::atomic<bool>* stop = nullptr;           // set it to true to interrupt at the next tile
   // Asked when a stripe begins, by one thread at a time; null: never. While it says so, one tile is in flight and none

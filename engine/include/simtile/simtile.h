@@ -130,7 +130,7 @@ typedef struct simtile_job_options {
   float min_score;
   uint32_t fresh;               /* not 0: forget what an interrupted job left */
   const char* work_dir;         /* NULL: the output's name and ".work" */
-  double checkpoint_seconds;    /* 2.0: least time between checkpoints */
+  double checkpoint_seconds;    /* 1.0: least time between checkpoints */
   simtile_progress_fn progress; /* NULL: none */
   void* progress_context;
   simtile_stop* stop; /* NULL: none */

@@ -46,7 +46,7 @@ def _options(
     screen: str = "auto",
     work_dir: Optional[Path] = None,
     fresh: bool = False,
-    checkpoint_seconds: float = 2.0,
+    checkpoint_seconds: float = 1.0,
 ) -> "dict[str, Any]":
     return {
         "top_k": top_k,
@@ -83,7 +83,7 @@ def join(
     progress: called now and then, in this thread, with (rows_done, rows_total); or a tqdm bar.
     options: threads (0: one for each processor), min_score (keep pairs at least this good), screen ("auto", "on",
         "off") and isa ("auto", "scalar", "avx2", "avx512"), neither of which changes the answer, work_dir (default: out
-        + ".work"), fresh (forget what an interrupted run left), checkpoint_seconds (default 2).
+        + ".work"), fresh (forget what an interrupted run left), checkpoint_seconds (default 1).
 
     Ctrl-C raises KeyboardInterrupt at the next tile; what was done is kept in the work folder, and the same call goes
     on from there. An exception of `progress` does the same. Raises BudgetTooSmallError, which names the smallest that
