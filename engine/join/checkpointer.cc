@@ -13,7 +13,7 @@ constexpr double kShareOfTime = 0.04;
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
 constexpr std::uint64_t kRowsChosenByOneTask = 64;
-constexpr std::uint64_t kKeysOfABatch = 64 * 1024;
+constexpr std::uint64_t kKeysOfABatch = 16 * 1024;
 
 }  // namespace
 
