@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, double>, 10> kUnits{{{"", 1.0},
 std::uint64_t parse_byte_size(std::string_view text) {
   const auto refuse = [&](const char* why) {
     return Error(ErrorCode::kInvalidArgument,
-                 '\'' + std::string(text) + "' is not a size" + why + "; write it like 512MiB, 2GiB, 1GB or 1048576");
+                 "'" + std::string(text) + "' is not a size" + why + "; write it like 512MiB, 2GiB, 1GB or 1048576");
   };
   double number = 0.0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);

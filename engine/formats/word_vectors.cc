@@ -63,7 +63,7 @@ class WordVectorSource : public RowSource {
     }
     rows_read_ += batch.rows;
     if (batch.rows == 0 && rows_ != 0 && rows_read_ != rows_)
-      throw Error(ErrorCode::kCorrupt, '\'' + lines_.name() + "' has " + std::to_string(rows_read_) +
+      throw Error(ErrorCode::kCorrupt, "'" + lines_.name() + "' has " + std::to_string(rows_read_) +
                                            " words, but its first line says " + std::to_string(rows_) +
                                            "; it was cut short or grew: make it again");
     return batch.rows > 0;
