@@ -49,7 +49,7 @@ struct Side {
     return bytes;
   }
   // Of what tiles stream: the screen's rows, where one is in use.
-  void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+  void prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept {
     if (screen) return screen->prefetch(first_row, rows);
     if (dense) dense->prefetch(first_row, rows);
     if (sparse) sparse->prefetch(first_row, rows);

@@ -53,7 +53,7 @@ DenseRows::Window DenseRows::window(std::uint64_t first_row, std::uint64_t rows)
   return window;
 }
 
-void DenseRows::prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+void DenseRows::prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept {
   rows_.prefetch(first_row * matrix_->row_stride_bytes(), rows * matrix_->row_stride_bytes());
 }
 

@@ -60,7 +60,7 @@ class DenseRows {
   std::uint64_t row_stride_bytes() const noexcept { return matrix_->row_stride_bytes(); }
   // Once rows have been decoded: throws Error(kCorrupt) when the file was changed meanwhile.
   void check_unchanged() const { matrix_->container().check_unchanged(); }
-  void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
+  void prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept;
   std::uint64_t loaded_bytes() const noexcept {
     return rows_.loaded_bytes() + (scales_ ? scales_->loaded_bytes() : 0) + (norms_ ? norms_->loaded_bytes() : 0);
   }

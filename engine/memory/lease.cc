@@ -72,7 +72,8 @@ void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   section_->loaded_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   const std::uint64_t begin = (skip_ + offset) / kBlockBytes * kBlockBytes;
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
-  section_->prefetch(first_block_ * kBlockBytes + begin, end - begin);
+  const std::uint64_t lease_begin = first_block_ * kBlockBytes + skip_;
+  section_->ask_for_blocks(lease_begin + offset, lease_begin + offset + bytes);
   try {
     section_->check_blocks(first_block_ + begin / kBlockBytes,
                            {mapping_.data() + begin, static_cast<std::size_t>(end - begin)});
@@ -100,7 +101,7 @@ LeasedSection::LeasedSection(const ContainerFile& container, const storage::Sect
       section_(&section),
       checksums_(std::move(checksums)),
       budget_(&budget),
-      block_checked_(static_cast<std::size_t>(ContainerFile::block_count(section))) {}
+      blocks_(static_cast<std::size_t>(ContainerFile::block_count(section))) {}
 
 std::uint64_t LeasedSection::lease_cost_bytes(std::uint64_t bytes) noexcept {
   return round_up(bytes, kBlockBytes) + kBlockBytes;
@@ -131,7 +132,7 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
 
 void LeasedSection::read(std::uint64_t offset, std::span<std::byte> bytes) {
   for (std::uint64_t block = offset / kBlockBytes; block * kBlockBytes < offset + bytes.size(); ++block) {
-    if (block_checked_[static_cast<std::size_t>(block)].load(std::memory_order_relaxed) != 0) continue;
+    if ((blocks_[static_cast<std::size_t>(block)].load(std::memory_order_relaxed) & kChecked) != 0) continue;
     Lease unchecked = lease(offset, bytes.size());
     unchecked.load(0, bytes.size());
     unchecked.close();
@@ -141,8 +142,26 @@ void LeasedSection::read(std::uint64_t offset, std::span<std::byte> bytes) {
   container_->read_section(*section_, offset, bytes);
 }
 
-void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) noexcept {
   container_->file().advise_will_need(section_->offset + offset, bytes);
+  // Only blocks that lie in the range whole: of the others a part may be missing.
+  for (std::uint64_t block = divide_up(offset, kBlockBytes); (block + 1) * kBlockBytes <= offset + bytes; ++block)
+    blocks_[static_cast<std::size_t>(block)].fetch_or(kAskedFor, std::memory_order_relaxed);
+}
+
+// To ask costs a look at each page, even of those that are there: once is enough. The answer holds until the block has
+// been loaded to its end. What was given up again before that comes page by page.
+void LeasedSection::ask_for_blocks(std::uint64_t begin, std::uint64_t end) noexcept {
+  bool were_asked_for = true;
+  for (std::uint64_t block = begin / kBlockBytes; block * kBlockBytes < end; ++block) {
+    std::atomic<std::uint8_t>& known = blocks_[static_cast<std::size_t>(block)];
+    were_asked_for = were_asked_for && (known.load(std::memory_order_relaxed) & kAskedFor) != 0;
+    if ((block + 1) * kBlockBytes <= end)
+      known.fetch_and(static_cast<std::uint8_t>(~kAskedFor), std::memory_order_relaxed);
+  }
+  if (were_asked_for) return;
+  const std::uint64_t first = begin / kBlockBytes * kBlockBytes;
+  container_->file().advise_will_need(section_->offset + first, round_up(end, kBlockBytes) - first);
 }
 
 // Two threads may check the same block at once; both come to the same answer.
@@ -150,10 +169,10 @@ void LeasedSection::check_blocks(std::uint64_t first_block, std::span<const std:
   for (std::uint64_t block = first_block; !mapped.empty(); ++block) {
     const auto bytes = mapped.first(std::min<std::size_t>(kBlockBytes, mapped.size()));
     mapped = mapped.subspan(bytes.size());
-    std::atomic<std::uint8_t>& checked = block_checked_[static_cast<std::size_t>(block)];
-    if (checked.load(std::memory_order_relaxed) != 0) continue;
+    std::atomic<std::uint8_t>& known = blocks_[static_cast<std::size_t>(block)];
+    if ((known.load(std::memory_order_relaxed) & kChecked) != 0) continue;
     container_->check_block(*section_, block, bytes, (*checksums_)[section_->first_block + block]);
-    checked.store(1, std::memory_order_relaxed);
+    known.fetch_or(kChecked, std::memory_order_relaxed);
   }
 }
 

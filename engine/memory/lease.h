@@ -100,8 +100,8 @@ class LeasedSection {
   // Copies bytes out instead: for a few here and there, where a mapping would cost more than they do. Their blocks are
   // checked the first time, as load() does.
   void read(std::uint64_t offset, std::span<std::byte> bytes);
-  // Asks the kernel to bring that range into the page cache.
-  void prefetch(std::uint64_t offset, std::uint64_t bytes) const noexcept;
+  // Asks the kernel to bring that range into the page cache, so that the next load() of its blocks need not.
+  void prefetch(std::uint64_t offset, std::uint64_t bytes) noexcept;
 
   // Bytes that were loaded or read so far: what was asked of the page cache.
   std::uint64_t loaded_bytes() const noexcept { return loaded_bytes_.load(std::memory_order_relaxed); }
@@ -110,14 +110,18 @@ class LeasedSection {
   static std::uint64_t lease_cost_bytes(std::uint64_t bytes) noexcept;
 
  private:
+  // What is known of a block.
+  enum : std::uint8_t { kChecked = 1, kAskedFor = 2 };
+
   friend class Lease;
+  void ask_for_blocks(std::uint64_t begin, std::uint64_t end) noexcept;
   void check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped);
 
   const storage::ContainerFile* container_;
   const storage::SectionEntry* section_;
   std::shared_ptr<const std::vector<std::uint64_t>> checksums_;
   PageBudget* budget_;
-  std::vector<std::atomic<std::uint8_t>> block_checked_;
+  std::vector<std::atomic<std::uint8_t>> blocks_;
   std::atomic<std::uint64_t> loaded_bytes_{0};
 };
 

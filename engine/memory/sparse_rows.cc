@@ -92,7 +92,7 @@ SparseRow SparseRows::Window::row(std::uint64_t row_in_window) const noexcept {
 
 // Row starts alone say where a window lies; they are read ahead by the kernel on their own. What a window needs is
 // near the same share of the columns and values.
-void SparseRows::prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+void SparseRows::prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept {
   const double each = static_cast<double>(matrix_->nonzeros()) / static_cast<double>(matrix_->rows());
   const auto begin = static_cast<std::uint64_t>(each * static_cast<double>(first_row)) * sizeof(float);
   const auto bytes = static_cast<std::uint64_t>(each * static_cast<double>(rows)) * sizeof(float);

@@ -58,7 +58,7 @@ class SparseRows {
   // The rows are loaded (Lease::load()). Throws Error(kCorrupt) for row starts that go backwards and columns that do
   // not ascend or do not exist.
   Window window(std::uint64_t first_row, std::uint64_t rows);
-  void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
+  void prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept;
   std::uint64_t loaded_bytes() const noexcept {
     return starts_.loaded_bytes() + columns_.loaded_bytes() + values_.loaded_bytes() +
            (norms_ ? norms_->loaded_bytes() : 0);

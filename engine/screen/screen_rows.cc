@@ -47,7 +47,7 @@ ScreenRows::Window ScreenRows::window(std::uint64_t first_row, std::uint64_t row
   return window;
 }
 
-void ScreenRows::prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept {
+void ScreenRows::prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept {
   const std::uint64_t prefix_bytes = prefix_dims() * sizeof(float);
   const std::uint64_t residual_bytes = file_.steps() * sizeof(float);
   prefixes_.prefetch(first_row * prefix_bytes, rows * prefix_bytes);

@@ -45,7 +45,7 @@ class ScreenRows {
 
   Window window(std::uint64_t first_row, std::uint64_t rows);
   // Asks the kernel to read these rows soon.
-  void prefetch(std::uint64_t first_row, std::uint64_t rows) const noexcept;
+  void prefetch(std::uint64_t first_row, std::uint64_t rows) noexcept;
   const storage::ScreenBody& body() const noexcept { return file_.body(); }
   std::uint64_t prefix_dims() const noexcept { return file_.body().prefix_dims; }
   const storage::ScreenFile& file() const noexcept { return file_; }
