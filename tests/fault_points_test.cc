@@ -241,5 +241,32 @@ TEST_F(FaultPoints, AJournalThatCannotBeAskedAboutIsNotAMissingOne) {
   EXPECT_GT(run_job({base_, ""}, output_, options()).tiles_resumed, 0u);
 }
 
+// The kernel tells once of what it could not write: a second sync that succeeds says nothing.
+TEST_F(FaultPoints, ARunWhoseSyncFailedIsNamedByNoJournal) {
+  static bool failed;
+  static std::uint64_t runs_synced;
+  static std::string journal_when_it_failed;
+  write_matrix(base_, random_matrix(5000, 8, 4));  // checkpoints enough
+  const std::string expected = expected_bytes([this] { join(); });
+  static std::string journal_path;
+  journal_path = output_ + ".work/journal";
+  failed = false;
+  runs_synced = 0;
+  {
+    const Hook hook([](Call call, const char* path) -> Fault {
+      if (call != Call::kSync || !std::string_view(path).ends_with(".run") || ++runs_synced < 3 || failed) return {};
+      failed = true;
+      journal_when_it_failed = read_bytes(journal_path);
+      return {.error = EIO};
+    });
+    expect_error(ErrorCode::kIo, [&] { join(); });
+  }
+  ASSERT_TRUE(failed);
+  ASSERT_FALSE(journal_when_it_failed.empty());
+  EXPECT_TRUE(read_bytes(journal_path) == journal_when_it_failed);
+  EXPECT_GT(run_job({base_, ""}, output_, options()).tiles_resumed, 0u);
+  EXPECT_TRUE(read_bytes(output_) == expected);
+}
+
 }  // namespace
 }  // namespace simtile::tests

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "engine/plan/memory_model.h"
+#include "engine/screen/look_pace.h"
 #include "engine/storage/element.h"
 #include "engine/storage/row_norm.h"
 #include "tests/job_oracle.h"
@@ -30,7 +31,7 @@ constexpr ElementType kTypes[] = {ElementType::kF32, ElementType::kF16, ElementT
 struct StoredMatrix {
   StoredMatrix(const TestMatrix& matrix, ElementType element_type) : type(element_type), decoded(matrix) {
     stride = static_cast<std::size_t>(matrix.columns) * element_bytes(type) + 3;  // rows need not be aligned
-    bytes.resize(matrix.rows * stride);
+    bytes.resize(matrix.rows * stride - 3);                                       // nothing behind the last one
     scales.resize(matrix.rows);
     for (std::uint64_t r = 0; r < matrix.rows; ++r) {
       std::vector<float> values(matrix.row(r), matrix.row(r) + matrix.columns);
@@ -60,9 +61,14 @@ TEST_P(FewQueryLookTest, ProductsOfStoredRowsAreAsNearAsTheySay) {
         for (const std::uint32_t base_count : {1u, 2u, 5u}) {
           const TestMatrix queries = tests::random_matrix(query_count, dims, dims + query_count);
           const StoredMatrix base(tests::random_matrix(base_count, dims, base_count), type);
-          std::vector<float> products(query_count * base_count), squares(base_count);
+          constexpr float kGuard = 12345.0f;
+          std::vector<float> products(query_count * base_count + 8, kGuard), squares(base_count + 8, kGuard);
           kernels::multiply_stored_rows_of(kernel(), type)({queries.values.data(), base.bytes.data(), base.stride, dims,
                                                             query_count, base_count, products.data(), squares.data()});
+          for (std::uint32_t i = 0; i < 8; ++i) {
+            EXPECT_EQ(products[query_count * base_count + i], kGuard);
+            EXPECT_EQ(squares[base_count + i], kGuard);
+          }
           const double share = (dims + 16.0) * 0x1p-24;
           for (std::uint32_t b = 0; b < base_count; ++b) {
             const auto stored = [&](std::uint32_t d) {

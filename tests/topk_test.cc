@@ -94,6 +94,23 @@ TEST(Reservoirs, KeepTheBestWhateverTheOrder) {
     }
 }
 
+// What a row holds beyond its best is not told of, even where fewer of those name rows in the range: it could pass for
+// one of the best.
+TEST(Reservoirs, CopyThoseOfTheBestThatNameRowsInARange) {
+  PageBudget budget(std::uint64_t{1} << 20);
+  Bounds bounds(budget, 1, kNoBound);
+  Reservoirs reservoirs(budget, bounds, kernels::select_kernel(Isa::kAuto).prune_keys, 0, 1, 3, 8);
+  const auto key_of = [](std::uint32_t row) { return make_key(true, 1.0f - 0.1f * static_cast<float>(row), row); };
+  for (const std::uint32_t row : {4u, 2u, 1u, 3u, 0u}) reservoirs.insert(0, key_of(row));
+  std::vector<Key> best;
+  reservoirs.copy_best(0, 2, 5, best);
+  EXPECT_EQ(best, std::vector<Key>{key_of(2)});
+  reservoirs.copy_best(0, 0, 5, best);
+  EXPECT_EQ(best, (std::vector<Key>{key_of(0), key_of(1), key_of(2)}));
+  reservoirs.copy_best(0, 3, 5, best);
+  EXPECT_TRUE(best.empty());
+}
+
 TEST(SortKeys, AscendsWhateverTheCount) {
   std::mt19937_64 random(4);
   for (const std::size_t count : {0u, 1u, 2u, 31u, 32u, 33u, 100u, 1256u, 20000u}) {

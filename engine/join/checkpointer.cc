@@ -8,28 +8,40 @@
 namespace simtile::join {
 namespace {
 
-// Checkpoints may take this share of the job's time.
+// Checkpoints are begun while they have taken less than this share of the job's time; the first of a job in memory,
+// which writes the most, once its expected cost is less than that share. Jobs of a few seconds go without.
 constexpr double kShareOfTime = 0.04;
+constexpr double kShareForTheFirst = 0.1;
+constexpr double kBytesPerSecond = 300e6;  // chosen, written and synced
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
-constexpr std::uint64_t kRowsChosenByOneTask = 64;
 constexpr std::uint64_t kKeysOfABatch = 16 * 1024;
+constexpr std::uint64_t kKeysBesideKept = 16;  // about what a row's list takes beyond its best keys
+constexpr std::uint64_t kTasksForEachThread = 4;
 
 }  // namespace
 
 Checkpointer::Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, TopKState& state, double least_seconds)
     : folder_(folder), shapes_(shapes), state_(state), least_seconds_(least_seconds) {
   done_.rows_done = shapes.query_begin();
+  if (shapes.self_join && state.is_resident())
+    first_cost_seconds_ =
+        static_cast<double>((state.held_end() - state.held_begin()) * state.kept() * sizeof(RunEntry)) /
+        kBytesPerSecond;
 }
 
 bool Checkpointer::is_due() const noexcept {
-  return least_seconds_ <= 0.0 ||
-         (seconds_since(last_) >= least_seconds_ && seconds_spent_ <= kShareOfTime * seconds_since(start_));
+  if (least_seconds_ <= 0.0) return true;
+  const double elapsed = seconds_since(start_);
+  const bool is_cheap = seconds_spent_ > 0.0 ? seconds_spent_ <= kShareOfTime * elapsed
+                                             : first_cost_seconds_ <= kShareForTheFirst * elapsed;
+  return is_cheap && seconds_since(last_) >= least_seconds_;
 }
 
 RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end) {
   parallel_for_each(shapes_.threads, begin, end, kRowsSortedByOneTask, [&](std::uint64_t row) { state_.sorted(row); });
   RunWriter writer = folder_.begin_run();
+  writer.write_back_early();
   for (std::uint64_t row = begin; row < end; ++row)
     for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
   const RunInfo run = writer.finish();
@@ -39,13 +51,15 @@ RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end) {
 
 // Of held rows that are not final, from pairs with rows that are. All threads choose, in batches, and one writes.
 RunInfo Checkpointer::write_candidates(std::uint64_t partners_begin, std::uint64_t rows_done) {
-  const std::uint64_t batch = std::max<std::uint64_t>(1, kKeysOfABatch / state_.kept());
+  const std::uint64_t batch = std::max<std::uint64_t>(1, kKeysOfABatch / (state_.kept() + kKeysBesideKept));
+  const std::uint64_t rows_of_a_task = std::max<std::uint64_t>(1, batch / (kTasksForEachThread * shapes_.threads));
   RunWriter writer = folder_.begin_run();
+  writer.write_back_early();
   std::vector<std::vector<topk::Key>> best(static_cast<std::size_t>(batch));
   run_in_arena(shapes_.threads, [&] {
     for (std::uint64_t begin = std::max(rows_done, state_.held_begin()), end; begin < state_.held_end(); begin = end) {
       end = std::min(begin + batch, state_.held_end());
-      parallel_pieces(begin, end, kRowsChosenByOneTask, [&](std::uint64_t first, std::uint64_t last) {
+      parallel_pieces(begin, end, rows_of_a_task, [&](std::uint64_t first, std::uint64_t last) {
         for (std::uint64_t row = first; row < last; ++row)
           state_.copy_best(row, partners_begin, rows_done, best[row - begin]);
       });

@@ -53,6 +53,7 @@ class Checkpointer {
   std::uint64_t partners_put_by_ = 0;  // resident: done_.candidates are of pairs with the rows below
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;
+  double first_cost_seconds_ = 0.0;  // as expected
   double seconds_spent_ = 0.0;
   std::uint64_t bytes_written_ = 0;
 };

@@ -219,8 +219,7 @@ std::optional<Checkpoint> WorkFolder::load() {
 
 void WorkFolder::publish(const Checkpoint& checkpoint) {
   const std::set<std::uint64_t> named = serials_of(checkpoint);
-  for (const std::uint64_t serial : named)
-    if (!synced_.contains(serial)) os::File::open_for_reading(run_path(path_, serial)).sync();
+  sync_runs(named);
   JournalHeader header{};
   std::memcpy(header.magic, kJournalMagic, sizeof header.magic);
   header.version = kJournalVersion;
@@ -241,6 +240,15 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   journal.publish();
   synced_ = named;
   remove_runs_except(named);
+}
+
+void WorkFolder::sync_runs(const std::set<std::uint64_t>& serials) {
+  if (sync_failed_)
+    throw Error(ErrorCode::kIo, "what was put by in '" + path_ + "' could not be synced earlier; check the disk");
+  sync_failed_ = true;
+  for (const std::uint64_t serial : serials)
+    if (!synced_.contains(serial)) os::File::open_for_reading(run_path(path_, serial)).sync();
+  sync_failed_ = false;
 }
 
 void WorkFolder::remove_runs_except(const std::set<std::uint64_t>& kept) {

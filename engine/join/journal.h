@@ -47,7 +47,9 @@ class WorkFolder {
   std::optional<Checkpoint> load();
   // Whether load() found another job's journal instead.
   bool found_other_job() const noexcept { return found_other_job_; }
-  // Syncs the runs that the checkpoint names and makes it the last one, then removes all other runs.
+  // Syncs the runs that the checkpoint names and makes it the last one, then removes all other runs. Where a sync
+  // fails, the one before stays the last for good: the kernel tells of what it could not write once, and a second sync
+  // that succeeds would say nothing.
   void publish(const Checkpoint& checkpoint);
   // Removes every run and the journal.
   void clear();
@@ -64,7 +66,10 @@ class WorkFolder {
   std::string path_;
   RunScope scope_;
   std::uint64_t last_serial_ = 0;
+  void sync_runs(const std::set<std::uint64_t>& serials);
+
   std::set<std::uint64_t> synced_;  // the runs that the last checkpoint names
+  bool sync_failed_ = false;
   bool found_other_job_ = false;
   os::File lock_;
 };

@@ -58,7 +58,7 @@ void RunWriter::flush() {
   offset_ += encoded_.size();
   entries_ += block_.size();
   block_.clear();
-  if (offset_ - written_back_ >= kWriteBackBytes) start_writing_back();
+  if (writes_back_early_ && offset_ - written_back_ >= kWriteBackBytes) start_writing_back();
 }
 
 void RunWriter::start_writing_back() {
@@ -68,7 +68,7 @@ void RunWriter::start_writing_back() {
 
 RunInfo RunWriter::finish() {
   flush();
-  start_writing_back();
+  if (writes_back_early_) start_writing_back();
   return {serial_, entries_};
 }
 

@@ -76,7 +76,10 @@ class RunWriter {
   RunWriter(const std::string& work_dir, std::uint64_t serial, std::uint64_t job_identity);
   // Entries ascend from call to call.
   void append(RunEntry entry);
-  // Writes what is buffered, and asks for it to be on disk soon: that it is, WorkFolder::publish() sees to.
+  // For a run that the next checkpoint names: the disk begins early, so that WorkFolder::publish() has less to wait
+  // for. Of other runs most are merged and removed before it would.
+  void write_back_early() noexcept { writes_back_early_ = true; }
+  // Writes what is buffered. That it is on disk, WorkFolder::publish() sees to.
   RunInfo finish();
   std::uint64_t bytes() const noexcept { return offset_; }
 
@@ -87,6 +90,7 @@ class RunWriter {
   os::File file_;
   std::uint64_t serial_;
   std::uint64_t offset_ = 0;
+  bool writes_back_early_ = false;
   std::uint64_t written_back_ = 0;  // begun to be
   std::uint64_t entries_ = 0;
   std::vector<RunEntry> block_;

@@ -43,6 +43,7 @@
 #include "engine/join/topk_state.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/plan/tile_plan.h"
+#include "engine/screen/look_pace.h"
 
 namespace simtile::join {
 

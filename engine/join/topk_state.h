@@ -76,7 +76,7 @@ class TopKState {
   // Not resident: takes on the next stripe's rows, with what was spilled for them.
   void begin_stripe(std::uint64_t begin, std::uint64_t end);
   std::span<const topk::Key> sorted(std::uint64_t row) noexcept { return reservoirs_.sorted(row); }
-  // A held row's best so far of pairs with rows [partners_begin, partners_end), best first.
+  // Of a held row's best so far, those of pairs with rows [partners_begin, partners_end), best first.
   void copy_best(std::uint64_t row, std::uint64_t partners_begin, std::uint64_t partners_end,
                  std::vector<topk::Key>& best) const {
     reservoirs_.copy_best(row, partners_begin, partners_end, best);

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/avx2_steps.h"
+#include "engine/kernels/avx2_sum.h"
 #include "engine/kernels/avx2_survivors.h"
 #include "engine/kernels/avx2_transpose.h"
 #include "engine/kernels/tile_kernel.h"
@@ -55,10 +56,7 @@ inline __attribute__((always_inline)) float product_of_rows(const float* query, 
           _mm256_fmadd_ps(_mm256_loadu_ps(query + d + i * kLanes), _mm256_loadu_ps(base + d + i * kLanes), sums[i]);
   for (; d + kLanes <= dims; d += kLanes)
     sums[0] = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(base + d), sums[0]);
-  const __m256 eight = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  float sum = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  float sum = sum_of_lanes(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
   for (; d < dims; ++d) sum = __builtin_fmaf(query[d], base[d], sum);
   return sum;
 }

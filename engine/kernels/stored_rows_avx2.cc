@@ -3,6 +3,7 @@
 // be instantiated here: this file's flags must not leak into shared inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx2_sum.h"
 #include "engine/kernels/stored_rows.h"
 
 namespace simtile::kernels {
@@ -60,12 +61,6 @@ struct U8 {
   static inline float value(const std::byte* at) { return static_cast<float>(static_cast<std::uint8_t>(*at)); }
 };
 
-inline float sum_of(__m256 lanes) {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
 // `base` is one row twice where there is no second one.
 template <typename Element, std::uint32_t kQueries, bool kWithSquares>
 inline void multiply_block(const StoredRows& rows, const std::byte* const (&base)[kRows], std::uint32_t first_query,
@@ -96,7 +91,7 @@ inline void multiply_block(const StoredRows& rows, const std::byte* const (&base
   }
   for (std::uint32_t r = 0; r < row_count; ++r) {
     const auto with_the_rest = [&](__m256 lanes, const float* left) __attribute__((always_inline)) {
-      float sum = sum_of(lanes);
+      float sum = sum_of_lanes(lanes);
       for (std::uint32_t rest = d; rest < rows.dims; ++rest) {
         const float value = Element::value(base[r] + rest * Element::kBytes);
         sum = __builtin_fmaf(left != nullptr ? left[rest] : value, value, sum);

@@ -74,6 +74,11 @@ void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
   const std::uint64_t lease_begin = first_block_ * kBlockBytes + skip_;
   section_->ask_for_blocks(lease_begin + offset, lease_begin + offset + bytes);
+  // What is hashed is brought in by that, sixteen pages at a touch.
+  if (section_->are_checked(first_block_ + begin / kBlockBytes, divide_up(end - begin, kBlockBytes))) {
+    mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    return;
+  }
   try {
     section_->check_blocks(first_block_ + begin / kBlockBytes,
                            {mapping_.data() + begin, static_cast<std::size_t>(end - begin)});
@@ -152,16 +157,29 @@ void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) noexcept
 // To ask costs a look at each page, even of those that are there: once is enough. The answer holds until the block has
 // been loaded to its end. What was given up again before that comes page by page.
 void LeasedSection::ask_for_blocks(std::uint64_t begin, std::uint64_t end) noexcept {
-  bool were_asked_for = true;
-  for (std::uint64_t block = begin / kBlockBytes; block * kBlockBytes < end; ++block) {
-    std::atomic<std::uint8_t>& known = blocks_[static_cast<std::size_t>(block)];
-    were_asked_for = were_asked_for && (known.load(std::memory_order_relaxed) & kAskedFor) != 0;
-    if ((block + 1) * kBlockBytes <= end)
-      known.fetch_and(static_cast<std::uint8_t>(~kAskedFor), std::memory_order_relaxed);
+  const std::uint64_t end_block = divide_up(end, kBlockBytes);
+  std::uint64_t first = begin / kBlockBytes;  // of those that were not asked for
+  for (std::uint64_t block = first; block <= end_block; ++block) {
+    if (block < end_block && !take_asked_for(block, end)) continue;
+    if (first < block)
+      container_->file().advise_will_need(section_->offset + first * kBlockBytes, (block - first) * kBlockBytes);
+    first = block + 1;
   }
-  if (were_asked_for) return;
-  const std::uint64_t first = begin / kBlockBytes * kBlockBytes;
-  container_->file().advise_will_need(section_->offset + first, round_up(end, kBlockBytes) - first);
+}
+
+bool LeasedSection::take_asked_for(std::uint64_t block, std::uint64_t loaded_to) noexcept {
+  std::atomic<std::uint8_t>& known = blocks_[static_cast<std::size_t>(block)];
+  const bool asked_for = (known.load(std::memory_order_relaxed) & kAskedFor) != 0;
+  if (asked_for && (block + 1) * kBlockBytes <= loaded_to)
+    known.fetch_and(static_cast<std::uint8_t>(~kAskedFor), std::memory_order_relaxed);
+  return asked_for;
+}
+
+bool LeasedSection::are_checked(std::uint64_t first_block, std::uint64_t blocks) const noexcept {
+  const auto first = blocks_.begin() + static_cast<std::ptrdiff_t>(first_block);
+  return std::all_of(first, first + static_cast<std::ptrdiff_t>(blocks), [](const std::atomic<std::uint8_t>& known) {
+    return (known.load(std::memory_order_relaxed) & kChecked) != 0;
+  });
 }
 
 // Two threads may check the same block at once; both come to the same answer.

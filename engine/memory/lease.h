@@ -115,6 +115,8 @@ class LeasedSection {
 
   friend class Lease;
   void ask_for_blocks(std::uint64_t begin, std::uint64_t end) noexcept;
+  bool take_asked_for(std::uint64_t block, std::uint64_t loaded_to) noexcept;
+  bool are_checked(std::uint64_t first_block, std::uint64_t blocks) const noexcept;
   void check_blocks(std::uint64_t first_block, std::span<const std::byte> mapped);
 
   const storage::ContainerFile* container_;

@@ -20,6 +20,7 @@
 
 #include "engine/kernels/tile_kernel.h"
 #include "engine/screen/few_query_look.h"
+#include "engine/screen/look_pace.h"
 #include "engine/search/base_rows.h"
 #include "engine/search/top_k_lists.h"
 #include "simtile/searcher.h"

@@ -45,11 +45,13 @@ void Reservoirs::copy_best(std::uint64_t row, std::uint64_t partners_begin, std:
                            std::vector<Key>& best) const {
   const std::uint64_t local = row - first_row_;
   const std::span<const Key> keys(keys_ + local * capacity_, counts_[local]);
-  best.clear();
-  for (const Key key : keys)
-    if (key_row(key) - partners_begin < partners_end - partners_begin) best.push_back(key);
+  best.assign(keys.begin(), keys.end());
+  if (best.size() > top_k_) {
+    std::nth_element(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(top_k_), best.end());
+    best.resize(top_k_);
+  }
+  std::erase_if(best, [&](Key key) { return key_row(key) - partners_begin >= partners_end - partners_begin; });
   sort_keys(best.data(), best.size());
-  best.resize(std::min<std::size_t>(best.size(), top_k_));
 }
 
 void Reservoirs::reset(std::uint64_t first_row, std::uint64_t rows) noexcept {

@@ -82,7 +82,7 @@ class Reservoirs {
 
   // The row's best keys so far, at most top_k, best first. The span holds until the row's next insert.
   std::span<const Key> sorted(std::uint64_t row) noexcept;
-  // The best of the row's keys that name rows [partners_begin, partners_end), at most top_k, best first.
+  // Those of the row's top_k best keys that name rows [partners_begin, partners_end), best first.
   void copy_best(std::uint64_t row, std::uint64_t partners_begin, std::uint64_t partners_end,
                  std::vector<Key>& best) const;
   // Empties all reservoirs and takes on another range of at most as many rows; bounds stay.
