@@ -57,9 +57,20 @@ const BlockKernel& block_kernel_of(const TileKernel& kernel) noexcept {
   }
 }
 
+namespace {
+
+bool has_f16c() noexcept {
+  static const bool has = [] {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+  }();
+  return has;
+}
+
+}  // namespace
+
 MultiplyStoredRows multiply_stored_rows_of(const TileKernel& kernel, ElementType type) noexcept {
-  static const bool has_f16c = __builtin_cpu_supports("f16c") != 0;
-  const StoredRowsKernel& set = kernel.isa == Isa::kScalar || !has_f16c ? kScalarStoredRows : kAvx2StoredRows;
+  const StoredRowsKernel& set = kernel.isa == Isa::kScalar || !has_f16c() ? kScalarStoredRows : kAvx2StoredRows;
   switch (type) {
     case ElementType::kF32: return set.f32;
     case ElementType::kF16: return set.f16;
