@@ -91,5 +91,25 @@ TEST(Replace, EightReadersSeeOneWholeVersionAtATimeAndNoneGoesBack) {
   RecordProperty("opened", std::to_string(opened));
 }
 
+// Somebody clears away what looks like leftovers, and another writer begins under the same name.
+TEST(Replace, ATemporaryThatIsNoLongerTheWritersIsNotPublished) {
+  const TempFolder folder;
+  const std::string path = folder / "a.emb", partial = path + ".partial";
+  write_generation(path, 1);
+  const std::string older = read_bytes(path);
+  for (const bool another_begins : {false, true}) {
+    storage::MatrixWriterOptions options;
+    options.columns = kColumns;
+    storage::MatrixWriter writer(path, options);
+    writer.append_rows(std::vector<float>(kRows * kColumns, 2.0f));
+    std::filesystem::remove(partial);
+    if (another_begins) write_bytes(partial, "another's");
+    expect_error(ErrorCode::kIo, [&] { writer.finish(); });
+    EXPECT_TRUE(read_bytes(path) == older);
+    EXPECT_EQ(std::filesystem::exists(partial), another_begins);
+  }
+  EXPECT_EQ(read_bytes(partial), "another's");
+}
+
 }  // namespace
 }  // namespace simtile::tests

@@ -13,6 +13,13 @@
 namespace simtile::storage {
 namespace {
 
+// Whether the path still names this file: not where somebody removed or replaced it.
+bool names(const std::string& path, const os::File& file) {
+  const std::optional<os::File::Identity> now = os::identity_of(path);
+  const os::File::Identity own = file.identity();
+  return now && now->device == own.device && now->inode == own.inode;
+}
+
 // Opens and locks the temporary. Between open and lock another writer may have published (renamed) or removed it; then
 // the lock is on a file that no longer has this name, and the turn starts over.
 os::File open_partial(const std::string& partial_path) {
@@ -22,8 +29,7 @@ os::File open_partial(const std::string& partial_path) {
       throw Error(ErrorCode::kInvalidArgument, "'" + partial_path +
                                                    "' is being written by another process; wait for it, or name "
                                                    "another output");
-    const std::optional<os::File::Identity> now = os::identity_of(partial_path);
-    if (!now || now->inode != file.identity().inode) continue;
+    if (!names(partial_path, file)) continue;
     try {
       file.truncate(0);
     } catch (const Error&) {
@@ -74,6 +80,12 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::publish(Durability durability) {
   if (durability == Durability::kSynced) file_.sync();
+  // Another's unfinished file must not become the output, nor be removed on the way out.
+  if (!names(partial_path_, file_)) {
+    file_.close();
+    throw Error(ErrorCode::kIo, "'" + partial_path_ + "' was removed or replaced while it was being written; '" +
+                                    path_ + "' is left as it was: run this again");
+  }
   os::rename_over(partial_path_, path_);
   file_.close();
   if (durability == Durability::kSynced) os::sync_folder_of(path_);
