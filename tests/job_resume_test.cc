@@ -196,7 +196,7 @@ TEST(JobResume, JobsGoOnAfterManyCheckpoints) {
   const TempFolder folder;
   const JobInput input{folder / "a.emb", ""};
   const std::string out = folder / "out.knn";
-  write_matrix(folder / "a.emb", random_matrix(10 * kRows, 3, 4));
+  write_matrix(folder / "a.emb", random_matrix(36'000, 3, 4));  // stripes enough
   JobOptions options = options_for(kLargeBudget);
   options.top_k = 5;
   const JobReport whole = run_job(input, folder / "expected.knn", options);
