@@ -8,8 +8,8 @@
 namespace simtile::join {
 namespace {
 
-// Checkpoints are begun while they have taken less than this share of the job's time; the first of a job in memory,
-// which writes the most, once its expected cost is less than that share. Jobs of a few seconds go without.
+// Checkpoints are begun while they have taken less than a 25th of the job's time; the first of a job in memory, which
+// writes the most, once it is expected to cost less than a tenth. Jobs of a few seconds go without.
 constexpr double kShareOfTime = 0.04;
 constexpr double kShareForTheFirst = 0.1;
 constexpr double kBytesPerSecond = 300e6;  // chosen, written and synced
