@@ -61,13 +61,12 @@ class WorkFolder {
   void remove_partials();
   // Removes what this process holds of the folder unless there is something to resume in it.
   void leave() noexcept;
+  void sync_runs(const std::set<std::uint64_t>& serials);
   void remove_runs_except(const std::set<std::uint64_t>& kept);
 
   std::string path_;
   RunScope scope_;
   std::uint64_t last_serial_ = 0;
-  void sync_runs(const std::set<std::uint64_t>& serials);
-
   std::set<std::uint64_t> synced_;  // the runs that the last checkpoint names
   bool sync_failed_ = false;
   bool found_other_job_ = false;
