@@ -49,13 +49,15 @@ Lease::Lease(Lease&& other) noexcept
     : section_(std::exchange(other.section_, nullptr)),
       first_block_(other.first_block_),
       mapping_(std::move(other.mapping_)),
-      skip_(other.skip_) {}
+      skip_(other.skip_),
+      brought_in_to_(other.brought_in_to_) {}
 
 Lease& Lease::operator=(Lease&& other) noexcept {
   std::swap(section_, other.section_);
   std::swap(first_block_, other.first_block_);
   std::swap(mapping_, other.mapping_);
   std::swap(skip_, other.skip_);
+  std::swap(brought_in_to_, other.brought_in_to_);
   return *this;
 }
 
@@ -74,9 +76,11 @@ void Lease::load(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t end = std::min<std::uint64_t>(round_up(skip_ + offset + bytes, kBlockBytes), mapping_.size());
   const std::uint64_t lease_begin = first_block_ * kBlockBytes + skip_;
   section_->ask_for_blocks(lease_begin + offset, lease_begin + offset + bytes);
+  const std::size_t missing = std::max(static_cast<std::size_t>(begin), brought_in_to_);
+  brought_in_to_ = std::max(static_cast<std::size_t>(end), brought_in_to_);
   // What is hashed is brought in by that, sixteen pages at a touch.
   if (section_->are_checked(first_block_ + begin / kBlockBytes, divide_up(end - begin, kBlockBytes))) {
-    mapping_.populate(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    if (missing < end) mapping_.populate(missing, static_cast<std::size_t>(end) - missing);
     return;
   }
   try {

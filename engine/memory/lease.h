@@ -87,6 +87,7 @@ class Lease {
   std::uint64_t first_block_ = 0;  // of the mapping, counted in the section
   os::Mapping mapping_;
   std::size_t skip_ = 0;
+  std::size_t brought_in_to_ = 0;  // of the mapping, by load() in ascending order
 };
 
 class LeasedSection {

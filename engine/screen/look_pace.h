@@ -7,7 +7,7 @@ namespace simtile::screen {
 
 // Whether to look at the next rows first: not where a look leaves so many pairs that scoring all of them costs less. To
 // score one pair by the definition takes as long as about ten in a strip of rows, which a panel of queries shares.
-// Failures one after another are each followed by about twice as many rows without a look.
+// Failures one after another are each followed by about twice as many rows without a look. Threads: one at a time.
 class LookPace {
  public:
   // Called once for each piece of rows.
