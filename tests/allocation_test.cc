@@ -154,7 +154,7 @@ TEST(AllocationCounter, SeesNewAndMalloc) {
 TEST_P(Allocation, NoneForEachTileOfAJoinInMemory) { expect_none_for_each_tile(run({base_, ""}, false)); }
 
 TEST_P(Allocation, NoneForEachTileOfAScreenedJoin) {
-  write_matrix(folder_ / "narrow.emb", random_matrix(16000, 128, 3));
+  write_matrix(folder_ / "narrow.emb", random_matrix(36000, 128, 3));
   options_.screen = ScreenUse::kOn;
   options_.top_k = 10;
   expect_none_for_each_tile(run({folder_ / "narrow.emb", ""}, false, 60));

@@ -62,6 +62,8 @@ class PackedStrip {
       for (std::uint32_t b = 0; b < base_rows_; ++b) bounds[(q << kQueryShift) + b] = scores[q * stride + b];
     return bounds;
   }
+  // Of the strips from now on.
+  void set_stops(ScreenStops* stops) { stops_ = stops; }
   BoundsByPair all() const {
     return screen(std::vector<float>(query_rows_, kLowest), std::vector<float>(base_rows_, kLowest));
   }
@@ -92,6 +94,7 @@ class PackedStrip {
     strip.base_thresholds = base_thresholds.data();
     strip.query_offsets = query_offsets.data();
     strip.base_offsets = base_offsets.data();
+    strip.stops = stops_;
     Survivors found{scores.data(), pairs.data(), 0};
     screen_strip(strip, found);
     BoundsByPair bounds;
@@ -103,6 +106,7 @@ class PackedStrip {
   const ScreenKernel& kernel_;
   std::uint32_t dims_, query_rows_, base_rows_, panels_;
   std::vector<float> query_panel_, base_panels_;
+  ScreenStops* stops_ = nullptr;
 };
 
 struct Exact {
@@ -193,7 +197,71 @@ TEST_P(ScreenKernelTest, FindsThePairsWhoseBoundPassesForEitherRow) {
   EXPECT_EQ(strip.screen_l2(query_thresholds, base_thresholds, query_offsets, base_offsets), passing_l2);
 }
 
+// Rows whose coordinates fall off, and what stands at the stops: the norm of the coordinates behind, a little enlarged.
+class RowsWithStops {
+ public:
+  static constexpr std::uint32_t kDims = 70;
+  static constexpr std::uint32_t kStops[] = {16, 32, 64};
+
+  RowsWithStops(std::uint64_t rows, unsigned seed)
+      : plain_(tests::random_matrix(rows, kDims, seed)), with_stops_{rows, kDims + 3, {}} {
+    for (std::uint64_t r = 0; r < rows; ++r) {
+      float* row = plain_.values.data() + r * kDims;
+      for (std::uint32_t d = 0; d < kDims; ++d) {
+        if (std::count(std::begin(kStops), std::end(kStops), d) != 0) with_stops_.values.push_back(rest(row, d));
+        with_stops_.values.push_back(row[d] *= std::pow(0.9f, static_cast<float>(d)));
+      }
+    }
+  }
+  const tests::TestMatrix& plain() const { return plain_; }
+  const tests::TestMatrix& with_stops() const { return with_stops_; }
+
+ private:
+  // Of coordinates that are not made smaller yet.
+  static float rest(const float* row, std::uint32_t first) {
+    double squares = 0.0;
+    for (std::uint32_t d = first; d < kDims; ++d)
+      squares += std::pow(static_cast<double>(row[d]) * std::pow(0.9, static_cast<double>(d)), 2.0);
+    return static_cast<float>(std::sqrt(squares) * 1.0001);
+  }
+  tests::TestMatrix plain_, with_stops_;
+};
+
+class StoppingKernelTest : public ScreenKernelTest {};
+
+TEST_P(StoppingKernelTest, EndsBlocksAtStopsAndLosesNoPair) {
+  const RowsWithStops queries(kernel().query_width, 11), bases(200, 12);
+  const PackedStrip plain(kernel(), queries.plain(), bases.plain());
+  PackedStrip stopping(kernel(), queries.with_stops(), bases.with_stops());
+  for (const std::uint32_t tested : {0u, 1u, 2u, 7u})
+    for (const float threshold : {-10.0f, 3.0f, 9.0f, 1000.0f}) {
+      ScreenStops stops{.count = 3, .dims = {16, 33, 66}, .tested = tested};
+      stopping.set_stops(&stops);
+      const std::vector<float> for_queries(kernel().query_width, threshold), for_bases(200, threshold + 1.0f);
+      EXPECT_EQ(stopping.screen(for_queries, for_bases), plain.screen(for_queries, for_bases));
+      const std::uint64_t ended = stops.ended[0] + stops.ended[1] + stops.ended[2];
+      EXPECT_EQ(stops.blocks, (200 + kernel().base_width - 1) / kernel().base_width);
+      if (tested == 0 || threshold < 0.0f) {
+        EXPECT_EQ(ended, 0u);
+      }
+      if (tested != 0 && threshold > 100.0f) {
+        EXPECT_EQ(ended, stops.blocks);
+      }
+      const std::vector<float> query_parts(kernel().query_width, 0.5f), base_parts(200, -0.5f);
+      EXPECT_EQ(stopping.screen_l2(for_queries, for_bases, query_parts, base_parts),
+                plain.screen_l2(for_queries, for_bases, query_parts, base_parts));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Units, ScreenKernelTest, ::testing::ValuesIn(kernels_here()),
+                         [](const auto& unit) { return std::string(unit.param->name); });
+
+std::vector<const ScreenKernel*> stopping_kernels_here() {
+  std::vector<const ScreenKernel*> kernels = kernels_here();
+  std::erase_if(kernels, [](const ScreenKernel* kernel) { return !kernel->stops_early; });
+  return kernels;
+}
+INSTANTIATE_TEST_SUITE_P(Units, StoppingKernelTest, ::testing::ValuesIn(stopping_kernels_here()),
                          [](const auto& unit) { return std::string(unit.param->name); });
 
 TEST(SelectScreenKernel, TakesTheMatrixUnitUnlessASetIsNamed) {

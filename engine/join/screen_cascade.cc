@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "engine/base/checked.h"
 
@@ -28,6 +29,7 @@ ScreenCascade::ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, con
       is_l2_(metric == Metric::kL2),
       panels_(budget, shapes.screen, plan.tile_columns, screen_kernel.base_width, screen_kernel.pack_base_panel,
               metric == Metric::kCosine),
+      shared_places_(budget, plan.tile_columns * sizeof(std::uint32_t)),
       rows_(budget, plan.tile_columns * shapes.dims * sizeof(float)),
       decoded_(budget, plan.tile_columns),
       centres_(budget, ball_count(shapes, plan) * shapes.screen.panel_dims() * sizeof(float)),
@@ -37,11 +39,15 @@ ScreenCascade::ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, con
 }
 
 void ScreenCascade::begin_tile(const screen::ScreenRows::Window& screen, DenseRows::Window& window,
-                               std::uint64_t columns) {
+                               std::uint64_t columns, const Stripe& stripe, std::uint64_t first_shared,
+                               std::uint64_t shared) {
   screen_ = &screen;
   window_ = &window;
   columns_ = columns;
-  panels_.fill(screen, 0, columns);
+  shared_ = shared;
+  panels_.take(screen, 0, columns);
+  place_shared_rows(stripe, first_shared);
+  panels_.pack({screen.prefix(0), shape_.prefix_dims, panels_.scales()}, columns, shared);
   const std::uint64_t panel_count = divide_up(columns, screen_kernel_->base_width);
   for (std::uint64_t first = 0; first < panel_count; first += kPanelsOfABall) {
     const std::uint64_t ball = first / kPanelsOfABall;
@@ -53,11 +59,40 @@ void ScreenCascade::begin_tile(const screen::ScreenRows::Window& screen, DenseRo
   all_loaded_ = false;
 }
 
+void ScreenCascade::place_shared_rows(const Stripe& stripe, std::uint64_t first_shared) {
+  const std::span<std::uint32_t> rows = panels_.row_at().first(shared_);
+  const auto place_of = [&](std::uint32_t row) { return stripe.place_of(first_shared + row); };
+  std::iota(rows.begin(), rows.end(), 0u);
+  std::sort(rows.begin(), rows.end(), [&](std::uint32_t a, std::uint32_t b) { return place_of(a) < place_of(b); });
+  std::transform(rows.begin(), rows.end(), shared_places_.as<std::uint32_t>(), place_of);
+}
+
+std::uint64_t ScreenCascade::first_place_met(std::uint64_t stripe_place) const noexcept {
+  const auto* places = shared_places_.as<std::uint32_t>();
+  return static_cast<std::uint64_t>(std::upper_bound(places, places + shared_, stripe_place) - places);
+}
+
+void ScreenCascade::turn_places_into_rows(const Stripe& stripe, kernels::Survivors& pairs) const {
+  const std::uint32_t* query_at = stripe.screen().row_at().data();
+  const std::uint32_t* base_at = panels_.row_at().data();
+  const auto* shared_places = shared_places_.as<std::uint32_t>();
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < pairs.count; ++i) {
+    const std::uint32_t query = query_of(pairs.pairs[i]);
+    const std::uint32_t base = base_of(pairs.pairs[i]);
+    if (base < shared_ && shared_places[base] <= query) continue;
+    pairs.scores[kept] = pairs.scores[i];
+    pairs.pairs[kept++] = (query_at[query] << kQueryShift) + base_at[base];
+  }
+  pairs.count = kept;
+}
+
 bool ScreenCascade::rules_out(const ScreenBall& queries, std::uint32_t first_panel, double limit) const noexcept {
   return largest_product(queries, balls_.as<ScreenBall>()[first_panel / kPanelsOfABall], panels_.dims()) < limit;
 }
 
 void ScreenCascade::settle(const Stripe& stripe, const Limits& limits, kernels::Survivors& pairs) {
+  turn_places_into_rows(stripe, pairs);
   if (pairs.count == 0) return;
   counts_.first += pairs.count;
   if (shape_.next_dims != 0) {
@@ -90,9 +125,12 @@ void ScreenCascade::bound_by_more_coordinates(const Stripe& stripe, kernels::Sur
     const float before = goes_on ? pairs.scores[i] - query_first[q] * base_first[b] : query_slack[q] * base_slack[b];
     pairs.scores[i] = before + query_next[q] * base_next[b];
   }
-  const kernels::PairProducts rows{stripe.next_coordinates(), screen_->prefix(0) + shape_.next_begin,
-                                   panels_.scales(),          shape_.second_dims(),
-                                   shape_.prefix_dims,        static_cast<std::uint32_t>(shape_.second_dims())};
+  const kernels::PairProducts rows{.queries = stripe.coordinates() + shape_.next_begin,
+                                   .bases = screen_->prefix(0) + shape_.next_begin,
+                                   .factors = panels_.scales(),
+                                   .query_stride = shape_.kept_dims(),
+                                   .base_stride = shape_.prefix_dims,
+                                   .dims = static_cast<std::uint32_t>(shape_.second_dims())};
   kernel_->add_pair_products(rows, pairs.pairs, pairs.count, pairs.scores);
 }
 

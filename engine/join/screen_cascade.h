@@ -3,6 +3,11 @@
 //
 //   kernel's list: first coordinates -> more coordinates -> the rows themselves, in any order -> the definition
 //
+// The kernel's pairs are of places in the panels (screen_panels.h); all that come after are of rows.
+//
+// A self-join's diagonal: of two rows of the stripe, the one at the earlier place meets the other, so that each pair is
+// met once. A tile's rows that are the stripe's as well come first, in its order.
+//
 // Each stage makes the bound of the pairs that are left tighter and drops those that it decides; the last gives scores
 // by the definition. The base rows are read from the matrix, and decoded, only when a pair of theirs comes so far.
 //
@@ -37,15 +42,18 @@ class ScreenCascade {
   ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, const plan::TilePlan& plan,
                 const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric);
 
-  // Takes on a tile's base rows. The windows are the tile's; they stay the caller's and must stay open while the tile's
-  // pairs are settled.
-  void begin_tile(const screen::ScreenRows::Window& screen, DenseRows::Window& window, std::uint64_t columns);
+  // Takes on a tile's base rows, the first `shared` of which are the stripe's rows from `first_shared` on. The windows
+  // are the tile's; they stay the caller's and must stay open while the tile's pairs are settled.
+  void begin_tile(const screen::ScreenRows::Window& screen, DenseRows::Window& window, std::uint64_t columns,
+                  const Stripe& stripe, std::uint64_t first_shared, std::uint64_t shared);
   // The windows are no longer looked at.
   void end_tile() noexcept {
     screen_ = nullptr;
     window_ = nullptr;
   }
   const ScreenPanels& panels() const noexcept { return panels_; }
+  // The first place in the tile of a row that the stripe's row at this place meets; the number of columns: none is.
+  std::uint64_t first_place_met(std::uint64_t stripe_place) const noexcept;
   const kernels::ScreenKernel& kernel() const noexcept { return *screen_kernel_; }
   // Base panels are ruled out so many at a time.
   static constexpr std::uint32_t kPanelsOfABall = 8;
@@ -68,6 +76,8 @@ class ScreenCascade {
   const ScreenCounts& counts() const noexcept { return counts_; }
 
  private:
+  void place_shared_rows(const Stripe& stripe, std::uint64_t first_shared);
+  void turn_places_into_rows(const Stripe& stripe, kernels::Survivors& pairs) const;
   void bound_by_more_coordinates(const Stripe& stripe, kernels::Survivors& pairs) const;
   void bound_by_rows(const Stripe& stripe, kernels::Survivors& pairs) const;
   void drop_decided(const Limits& limits, kernels::Survivors& pairs) const;
@@ -79,6 +89,8 @@ class ScreenCascade {
   const kernels::ScreenKernel* screen_kernel_;
   bool is_l2_;
   ScreenPanels panels_;
+  BudgetedMemory shared_places_;  // in the stripe, of the rows at the first places, ascending
+  std::uint64_t shared_ = 0;
   BudgetedMemory rows_;     // the tile's base rows as the definition takes them, where decoded
   BudgetedMemory decoded_;  // a byte for each
   BudgetedMemory centres_;  // of the balls of base panels

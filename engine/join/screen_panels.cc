@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/base/checked.h"
 #include "engine/base/wide_clones.h"
@@ -38,11 +39,17 @@ float squared_distance(const float* a, const float* b, std::uint32_t count) {
 }  // namespace
 
 ScreenPanels::ScreenPanels(PageBudget& budget, const plan::ScreenShape& shape, std::uint64_t rows, std::uint32_t width,
-                           kernels::PackPanel pack, bool unit_norm)
-    : shape_(shape), width_(width), pack_(pack), unit_norm_(unit_norm), panel_floats_(width * shape.panel_floats) {
+                           kernels::PackPanel pack_panel, bool unit_norm)
+    : shape_(shape),
+      width_(width),
+      pack_panel_(pack_panel),
+      unit_norm_(unit_norm),
+      panel_floats_(width * shape.panel_floats) {
   const std::uint64_t padded = round_up(rows, width);
   panels_ = BudgetedMemory(budget, padded * shape.panel_floats * sizeof(float));
   scaled_rows_ = BudgetedMemory(budget, width * shape.panel_dims() * sizeof(float));
+  row_at_ = BudgetedMemory(budget, padded * sizeof(std::uint32_t));
+  stop_residuals_ = BudgetedMemory(budget, padded * shape.stops * sizeof(float));
   first_residuals_ = BudgetedMemory(budget, padded * sizeof(float));
   next_residuals_ = BudgetedMemory(budget, padded * sizeof(float));
   slack_ = BudgetedMemory(budget, padded * sizeof(float));
@@ -54,8 +61,7 @@ ScreenPanels::ScreenPanels(PageBudget& budget, const plan::ScreenShape& shape, s
   radii_ = BudgetedMemory(budget, balls * sizeof(double));
 }
 
-void ScreenPanels::fill(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows) {
-  const auto first_dims = static_cast<std::uint32_t>(shape_.first_dims);
+void ScreenPanels::take(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows) {
   for (std::uint64_t r = 0; r < rows; ++r) {
     const double norm = window.norm(r);
     const double scale = unit_norm_ ? inverse_norm(norm) : 1.0;
@@ -64,22 +70,44 @@ void ScreenPanels::fill(const screen::ScreenRows::Window& window, std::uint64_t 
     };
     first_residuals_.as<float>()[at + r] = scaled(shape_.first_dims);
     next_residuals_.as<float>()[at + r] = scaled(shape_.first_dims + shape_.next_dims);
+    for (std::uint32_t s = 0; s < shape_.stops; ++s)
+      stop_residuals_.as<float>()[(at + r) * shape_.stops + s] = scaled(shape_.stop_coordinates(s));
     slack_.as<float>()[at + r] = window.slack_coordinate(norm * scale);
     scales_.as<float>()[at + r] = static_cast<float>(scale);
     squared_norms_.as<double>()[at + r] = norm * norm;
   }
+}
+
+void ScreenPanels::pack(const screen::CoordinateRows& coordinates, std::uint64_t rows, std::uint64_t placed) {
+  const std::span<std::uint32_t> to_place = row_at().subspan(placed, rows - placed);
+  std::iota(to_place.begin(), to_place.end(), static_cast<std::uint32_t>(placed));
+  order_nearby(coordinates, width_, to_place);
   for (std::uint64_t done = 0; done < rows; done += width_) {
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(width_, rows - done));
-    const std::uint64_t row = at + done;
     for (std::uint32_t r = 0; r < count; ++r) {
-      float* scaled = scaled_rows_.as<float>() + r * dims();
-      scale_values(window.prefix(done + r), scales_.as<float>()[row + r], first_dims, scaled);
-      scaled[first_dims] = first_residuals_.as<float>()[row + r];
-      scaled[first_dims + 1] = slack_.as<float>()[row + r];
+      const std::uint32_t row = row_at()[done + r];
+      write_panel_row(coordinates.row(row), row, coordinates.scale(row), scaled_rows_.as<float>() + r * dims());
     }
-    pack_(scaled_rows_.as<float>(), dims(), count, dims(), panels_.as<float>() + row / width_ * panel_floats_);
-    enclose_panel(row / width_, count);
+    pack_panel_(scaled_rows_.as<float>(), dims(), count, dims(), panels_.as<float>() + done / width_ * panel_floats_);
+    enclose_panel(done / width_, count);
   }
+}
+
+void ScreenPanels::write_panel_row(const float* coordinates, std::uint32_t row, float scale,
+                                   float* out) const noexcept {
+  *out++ = slack_.as<float>()[row];
+  std::uint64_t written = 0;
+  const auto write_up_to = [&](std::uint64_t end) {
+    scale_values(coordinates + written, scale, static_cast<std::uint32_t>(end - written), out);
+    out += end - written;
+    written = end;
+  };
+  for (std::uint32_t s = 0; s < shape_.stops; ++s) {
+    write_up_to(shape_.stop_coordinates(s));
+    *out++ = stop_residuals_.as<float>()[std::uint64_t{row} * shape_.stops + s];
+  }
+  write_up_to(shape_.first_dims);
+  *out = first_residuals_.as<float>()[row];
 }
 
 namespace {

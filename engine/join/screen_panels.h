@@ -1,17 +1,23 @@
 // One side's rows made ready for a screen: panels of their first coordinates, and what the later stages add to a bound.
 //
-// A row's panel dimensions are its first_dims coordinates, its residual norm after them and its slack coordinate
-// (screen/screen_margin.h): the inner product of two rows is an upper bound on their score's product. For a cosine all
-// is scaled by the row's inverse norm.
+// A row's panel dimensions are its slack coordinate (screen/screen_margin.h), its first_dims coordinates, and its
+// residual norm after them: the inner product of two rows is an upper bound on their score's product. In between stand
+// the residual norms at the stops (plan::ScreenShape): up to there they bound it as well. For a cosine all is scaled by
+// the row's inverse norm.
 //
-// Threads: fill() from one thread; afterwards read by all.
+// Rows stand in the panels at *places*, likely neighbours side by side, so that blocks of pairs end at stops. All else
+// is by row.
+//
+// Threads: take() and pack() from one thread; afterwards read by all.
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
 #include "engine/plan/tile_plan.h"
+#include "engine/screen/nearby_order.h"
 #include "engine/screen/screen_rows.h"
 
 namespace simtile::join {
@@ -28,12 +34,22 @@ double largest_product(const ScreenBall& a, const ScreenBall& b, std::uint32_t d
 class ScreenPanels {
  public:
   ScreenPanels() = default;
-  // `rows`: the most at once; a multiple of `width` or not. `width` and `pack`: of the kernel, for this side.
+  // `rows`: the most at once; a multiple of `width` or not. `width` and `pack_panel`: of the kernel, for this side.
   ScreenPanels(PageBudget& budget, const plan::ScreenShape& shape, std::uint64_t rows, std::uint32_t width,
-               kernels::PackPanel pack, bool unit_norm);
+               kernels::PackPanel pack_panel, bool unit_norm);
 
-  // Takes rows [0, rows) of the window, which are loaded, as rows [at, at + rows); `at` is a multiple of the width.
-  void fill(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows);
+  // Takes rows [0, rows) of the window, which are loaded, as rows [at, at + rows): all but their coordinates.
+  void take(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows);
+  // Packs all `rows` that were taken. The first `placed` stand where row_at() says already, the others find their
+  // places.
+  void pack(const screen::CoordinateRows& coordinates, std::uint64_t rows, std::uint64_t placed);
+  // The row at each place.
+  std::span<std::uint32_t> row_at() noexcept {
+    return {row_at_.as<std::uint32_t>(), row_at_.bytes() / sizeof(std::uint32_t)};
+  }
+  std::span<const std::uint32_t> row_at() const noexcept {
+    return {row_at_.as<std::uint32_t>(), row_at_.bytes() / sizeof(std::uint32_t)};
+  }
 
   std::uint32_t dims() const noexcept { return static_cast<std::uint32_t>(shape_.panel_dims()); }
   std::uint64_t panel_floats() const noexcept { return panel_floats_; }
@@ -51,16 +67,19 @@ class ScreenPanels {
   const double* squared_norms() const noexcept { return squared_norms_.as<double>(); }
 
  private:
+  void write_panel_row(const float* coordinates, std::uint32_t row, float scale, float* out) const noexcept;
   void enclose_panel(std::uint64_t panel, std::uint32_t rows) noexcept;
   const float* scaled_row(std::uint32_t row) const noexcept { return scaled_rows_.as<float>() + row * dims(); }
 
   plan::ScreenShape shape_;
   std::uint32_t width_ = 1;
-  kernels::PackPanel pack_ = nullptr;
+  kernels::PackPanel pack_panel_ = nullptr;
   bool unit_norm_ = false;
   std::uint64_t panel_floats_ = 0;
   BudgetedMemory panels_;
   BudgetedMemory scaled_rows_;  // one panel's, before they are packed
+  BudgetedMemory row_at_;
+  BudgetedMemory stop_residuals_;  // of each row, one for each stop
   BudgetedMemory first_residuals_;
   BudgetedMemory next_residuals_;
   BudgetedMemory slack_;

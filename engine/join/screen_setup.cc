@@ -90,6 +90,7 @@ void ScreenSetup::use_screen_shape() {
   shape.first_dims = prediction_.first_dims;
   shape.next_dims = prediction_.next_dims;
   shape.next_begin = kernel.looseness == 0.0 ? shape.first_dims : 0;
+  shape.stops = kernel.stops_early ? plan::ScreenShape::most_stops(shape.first_dims) : 0;
   shape.panel_floats = kernel.floats_of_row(static_cast<std::uint32_t>(shape.panel_dims()));
   job_.shapes.query_width = kernel.query_width;
   job_.shapes.base_width = kernel.base_width;

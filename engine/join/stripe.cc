@@ -67,7 +67,8 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
   if (screened_.in_use()) {
     screen_ = ScreenPanels(budget, screened_, plan.stripe_rows, panel_width_, screen_kernel.pack_query_panel,
                            metric == Metric::kCosine);
-    next_coordinates_ = BudgetedMemory(budget, plan.stripe_rows * screened_.second_dims() * sizeof(float));
+    coordinates_ = BudgetedMemory(budget, plan.stripe_rows * screened_.kept_dims() * sizeof(float));
+    places_ = BudgetedMemory(budget, plan.stripe_rows * sizeof(std::uint32_t));
     rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
     return;
   }
@@ -137,17 +138,19 @@ void Stripe::pack_screened(Side& queries) {
     SideWindow window = lease_window(queries, at, rows);
     window.screen->load(0, rows);
     window.dense->load(0, rows);
-    screen_.fill(*window.screen, at - begin_, rows);
+    screen_.take(*window.screen, at - begin_, rows);
     for (std::uint64_t r = 0; r < rows; ++r) {
       const std::uint64_t row = at + r - begin_;
       const float scale = screen_.scales()[row];
-      const float* next = window.screen->prefix(r) + screened_.next_begin;
-      float* scaled = next_coordinates_.as<float>() + row * screened_.second_dims();
-      for (std::uint64_t d = 0; d < screened_.second_dims(); ++d) scaled[d] = next[d] * scale;
+      const float* stored = window.screen->prefix(r);
+      float* scaled = coordinates_.as<float>() + row * screened_.kept_dims();
+      for (std::uint64_t d = 0; d < screened_.kept_dims(); ++d) scaled[d] = stored[d] * scale;
       window.dense->decode(r, rows_.as<float>() + row * dims_);
     }
     window.close();
   }
+  screen_.pack({coordinates(), screened_.kept_dims(), nullptr}, rows(), 0);
+  for (std::uint32_t place = 0; place < rows(); ++place) places_.as<std::uint32_t>()[screen_.row_at()[place]] = place;
 }
 
 void Stripe::pack_sparse_rows(Side& queries) {

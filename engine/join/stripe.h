@@ -35,10 +35,12 @@ class Stripe {
   // Dense: the panel that starts with row begin() + panel * query_width.
   const float* panel(std::uint64_t panel) const noexcept { return panels_.as<float>() + panel * panel_floats_; }
 
-  // Screened: the panels of the screen, and each row's next coordinates (scaled) and its values as the definition takes
+  // Screened: the panels of the screen, and each row's kept coordinates (scaled) and its values as the definition takes
   // them; rows counted from begin().
   const ScreenPanels& screen() const noexcept { return screen_; }
-  const float* next_coordinates() const noexcept { return next_coordinates_.as<float>(); }
+  const float* coordinates() const noexcept { return coordinates_.as<float>(); }
+  // Where a row stands in the panels.
+  std::uint32_t place_of(std::uint64_t stripe_row) const noexcept { return places_.as<std::uint32_t>()[stripe_row]; }
   const float* row(std::uint64_t stripe_row) const noexcept { return rows_.as<float>() + stripe_row * dims_; }
 
   // Few queries: their first look at base rows.
@@ -78,7 +80,8 @@ class Stripe {
   BudgetedMemory scratch_;  // one panel's rows, decoded
   BudgetedMemory norms_;    // squared, for l2
   ScreenPanels screen_;
-  BudgetedMemory next_coordinates_;
+  BudgetedMemory coordinates_;
+  BudgetedMemory places_;
   BudgetedMemory rows_;  // of few queries, too
   std::optional<screen::FewQueryLook> few_query_look_;
   std::optional<RoundedRows> rounded_;

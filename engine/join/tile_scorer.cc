@@ -21,7 +21,8 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       kept_(plan.kept),
       survivor_capacity_(plan::survivor_capacity(shapes, plan)),
       margin_(shapes.dims),
-      block_kernel_(&kernels::block_kernel_of(kernel)) {
+      block_kernel_(&kernels::block_kernel_of(kernel)),
+      stop_choice_(shapes.screen) {
   const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
   const bool whole_stripe = (shapes.sparse && !shapes.by_fields()) || shapes.few_queries || shapes.screen.in_use();
   const std::uint64_t limited_rows =
@@ -47,6 +48,10 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
       query_offsets_ = BudgetedMemory(budget, limited_rows * sizeof(float));
     }
     if (shapes.screen.in_use()) {
+      query_limits_ = BudgetedMemory(budget, shapes.query_width * sizeof(float));
+      base_limits_ = BudgetedMemory(budget, columns * sizeof(float));
+      query_limit_offsets_ = BudgetedMemory(budget, query_offsets_.bytes() == 0 ? 0 : query_limits_.bytes());
+      base_limit_offsets_ = BudgetedMemory(budget, base_offsets_.bytes());
       cascade_.emplace(budget, shapes, plan, kernel, screen_kernel, metric);
     } else {
       panels_ = BudgetedMemory(budget, columns * shapes.dims * sizeof(float));
@@ -91,6 +96,14 @@ void TileScorer::score(const Stripe& stripe, const plan::Tile& tile, SideWindow 
   if (shapes_.plans_a_look() ? tile_tells_ : metric_ == Metric::kL2 && !cascade_) choose_next_method(stripe, tile);
   survivors_of_tile_ = 0;
   if (column_state_ && feeds_base_rows(tile)) spill_column_state(tile);
+}
+
+// In a self-join a row meets those behind it.
+std::uint64_t TileScorer::first_column_met(const Stripe& stripe, const plan::Tile& tile,
+                                           std::uint64_t row) const noexcept {
+  if (!feeds_base_rows(tile)) return 0;
+  if (cascade_) return cascade_->first_place_met(row);
+  return std::max(stripe.begin() + row + 1, tile.base_begin) - tile.base_begin;
 }
 
 // A survivor of the product is scored again, which costs about as much as fifty of its scores, and one of a first look

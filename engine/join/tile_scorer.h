@@ -25,7 +25,8 @@
 // A self-join's row that is searched again meets all base rows, and finds nothing for them (Tile::for_queries_alone).
 //
 // A self-join's diagonal: a tile that overlaps its own stripe skips, strip by strip, the panels whose pairs another
-// strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained.
+// strip scores; the few pairs (j <= i) left in the straddling panel are dropped as they are drained. A screen has rows
+// in an order of its own, and drops them by that.
 //
 // Threads: one at a time for each TileScorer.
 #pragma once
@@ -39,6 +40,7 @@
 #include "engine/join/rounded_rows.h"
 #include "engine/join/screen_cascade.h"
 #include "engine/join/side.h"
+#include "engine/join/stop_choice.h"
 #include "engine/join/stripe.h"
 #include "engine/join/topk_state.h"
 #include "engine/kernels/tile_kernel.h"
@@ -77,6 +79,8 @@ class TileScorer {
                           LookFirst look_first);
   // Whether the tile's pairs are found for their base rows as well.
   bool feeds_base_rows(const plan::Tile& tile) const noexcept { return shapes_.self_join && !tile.for_queries_alone; }
+  // The first of the tile's columns that a strip from this row of the stripe on is scored against.
+  std::uint64_t first_column_met(const Stripe& stripe, const plan::Tile& tile, std::uint64_t row) const noexcept;
   std::uint64_t rows_before_a_look(const Stripe& stripe, const plan::Tile& tile) const noexcept;
   void look_first(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
   void score_rows_directly(const Stripe& stripe, const plan::Tile& tile, StripeRows rows);
@@ -98,14 +102,18 @@ class TileScorer {
   void load_base_thresholds(const plan::Tile& tile);
   void load_base_offsets(std::uint64_t columns, std::uint64_t padded);
   void screen_parts(const kernels::Strip& whole, const ScreenBall& queries, double limit);
-  double least_bound(std::uint64_t first_row, std::uint32_t rows) const noexcept;
+  void load_base_limits(std::uint64_t columns, std::uint64_t padded);
+  void load_query_limits(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_place, std::uint32_t rows);
+  double least_bound(std::uint32_t query_rows) const noexcept;
   float query_threshold(std::uint64_t query_row, const plan::Tile& tile) const noexcept;
+  void load_query_threshold(const Stripe& stripe, const plan::Tile& tile, std::uint64_t row, std::uint64_t at);
   void load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row, std::uint32_t rows,
                              std::uint64_t at);
   void measure_base_norms(std::uint64_t columns);
   bool product_may_overflow(const Stripe& stripe, std::uint64_t columns) const noexcept;
   void choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept;
   void drain(const Stripe& stripe, const plan::Tile& tile);
+  bool is_met(std::uint64_t query_row, std::uint64_t base_row, const plan::Tile& tile) const noexcept;
   void drain_to_queries(const kernels::Survivors& survivors, const plan::Tile& tile, std::uint64_t stripe_begin);
   void drain_to_bases(const kernels::Survivors& survivors, const plan::Tile& tile, std::uint64_t stripe_begin);
   void begin_column_state(const plan::Tile& tile);
@@ -150,7 +158,8 @@ class TileScorer {
   std::optional<ScreenCascade> cascade_;
   std::optional<FieldScorer> fields_;
   const kernels::BlockKernel* block_kernel_;
-  float weakest_base_threshold_ = 0.0f;
+  StopChoice stop_choice_;
+  float weakest_base_limit_ = 0.0f;
   float least_base_offset_ = 0.0f;
 
   // Whether the kernel of this tile makes one list, of what survives for either side.
@@ -166,6 +175,11 @@ class TileScorer {
   BudgetedMemory query_thresholds_;
   BudgetedMemory base_offsets_;  // l2 by the product
   BudgetedMemory query_offsets_;
+  // With a screen, in the order of its panels: a query panel's, the tile's.
+  BudgetedMemory query_limits_;
+  BudgetedMemory base_limits_;
+  BudgetedMemory query_limit_offsets_;  // l2
+  BudgetedMemory base_limit_offsets_;
   BudgetedMemory base_norms_;
   BudgetedMemory base_factors_;  // few queries: what stored values are multiplied by
   BudgetedMemory row_scores_;    // sparse, l2: one base row against the stripe

@@ -38,13 +38,20 @@ void TileScorer::drain(const Stripe& stripe, const plan::Tile& tile) {
   for_bases_.list.count = 0;
 }
 
+// Of a self-join's pairs (i, j) and (j, i) one is met: where strips straddle the diagonal both are in the list, unless
+// the screen has chosen.
+bool TileScorer::is_met(std::uint64_t query_row, std::uint64_t base_row, const plan::Tile& tile) const noexcept {
+  if (!shapes_.self_join) return true;
+  return feeds_base_rows(tile) && !cascade_ ? base_row > query_row : base_row != query_row;
+}
+
 void TileScorer::drain_to_queries(const kernels::Survivors& survivors, const plan::Tile& tile,
                                   std::uint64_t stripe_begin) {
   TopKState::Inserter inserter(*state_);
   for (std::uint32_t i = 0; i < survivors.count; ++i) {
     const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);
     const std::uint64_t base_row = tile.base_begin + (survivors.pairs[i] & kColumnMask);
-    if (shapes_.self_join && (base_row == query_row || (base_row < query_row && !tile.for_queries_alone))) continue;
+    if (!is_met(query_row, base_row, tile)) continue;
     inserter.insert(query_row,
                     topk::make_key(larger_better_, survivors.scores[i], static_cast<std::uint32_t>(base_row)));
   }
@@ -57,7 +64,7 @@ void TileScorer::drain_to_bases(const kernels::Survivors& survivors, const plan:
   for (std::uint32_t i = 0; i < survivors.count; ++i) {
     const std::uint64_t query_row = stripe_begin + (survivors.pairs[i] >> kQueryShift);
     const std::uint64_t column = survivors.pairs[i] & kColumnMask;
-    if (tile.base_begin + column <= query_row) continue;
+    if (!is_met(query_row, tile.base_begin + column, tile)) continue;
     const topk::Key key = topk::make_key(larger_better_, survivors.scores[i], static_cast<std::uint32_t>(query_row));
     // Rows of the running stripe are held even when the others are not.
     if (column_state_ && tile.base_begin + column >= tile.query_end)

@@ -49,11 +49,9 @@ void TileScorer::walk_strips(const Stripe& stripe, const plan::Tile& tile, Strip
   strip.partial_scores = partial_.as<float>();
   strip.dims = static_cast<std::uint32_t>(dims);
   for (std::uint64_t row = rows.begin; row < rows.end; row += query_width) {
-    const std::uint64_t query_row = stripe.begin() + row;
-    // In a self-join a row meets those behind it.
-    const std::uint64_t first_base = feeds_base_rows(tile) ? std::max(query_row + 1, tile.base_begin) : tile.base_begin;
-    if (first_base >= tile.base_end) break;
-    const auto first_panel = static_cast<std::uint32_t>((first_base - tile.base_begin) / base_width);
+    const std::uint64_t first_met = first_column_met(stripe, tile, row);
+    if (first_met >= tile.base_end - tile.base_begin) break;
+    const auto first_panel = static_cast<std::uint32_t>(first_met / base_width);
     const std::uint32_t first_column = first_panel * base_width;
 
     strip.query_panel = query_panel(row / query_width);

@@ -23,10 +23,7 @@ void TileScorer::load_base_thresholds(const plan::Tile& tile) {
   const std::uint64_t padded = round_up(columns, shapes_.base_width);
   std::fill(thresholds + columns, thresholds + padded, std::numeric_limits<float>::quiet_NaN());
   if (by_product_) load_base_offsets(columns, padded);
-  if (!cascade_) return;
-  weakest_base_threshold_ = *std::min_element(thresholds, thresholds + columns);
-  if (by_product_)
-    least_base_offset_ = *std::min_element(base_offsets_.as<float>(), base_offsets_.as<float>() + columns);
+  if (cascade_) load_base_limits(columns, padded);
 }
 
 const double* TileScorer::base_squared_norms() const noexcept {
@@ -47,18 +44,22 @@ void TileScorer::load_base_offsets(std::uint64_t columns, std::uint64_t padded) 
   std::fill(offsets + columns, offsets + padded, std::numeric_limits<float>::quiet_NaN());
 }
 
+void TileScorer::load_query_threshold(const Stripe& stripe, const plan::Tile& tile, std::uint64_t row,
+                                      std::uint64_t at) {
+  float& threshold = query_thresholds_.as<float>()[at];
+  threshold = query_threshold(stripe.begin() + row, tile);
+  if (!by_product_) return;
+  const double norm = stripe.squared_norm(row);
+  query_offsets_.as<float>()[at] = margin_.part(norm);
+  threshold = margin_.part_with_threshold(norm, threshold);
+}
+
 // Of a strip's rows, counted from the stripe's first, to stand from `at` on; rows that do not exist get a threshold
 // that lets nothing through.
 void TileScorer::load_query_thresholds(const Stripe& stripe, const plan::Tile& tile, std::uint64_t first_row,
                                        std::uint32_t rows, std::uint64_t at) {
   auto* thresholds = query_thresholds_.as<float>() + at;
-  for (std::uint32_t q = 0; q < rows; ++q) {
-    thresholds[q] = query_threshold(stripe.begin() + first_row + q, tile);
-    if (!by_product_) continue;
-    const double norm = stripe.squared_norm(first_row + q);
-    query_offsets_.as<float>()[at + q] = margin_.part(norm);
-    thresholds[q] = margin_.part_with_threshold(norm, thresholds[q]);
-  }
+  for (std::uint32_t q = 0; q < rows; ++q) load_query_threshold(stripe, tile, first_row + q, at + q);
   const bool compares_products = larger_better_ || by_product_;
   std::fill(thresholds + rows, thresholds + strip_width_, topk::closed_threshold(compares_products));
 }

@@ -281,6 +281,7 @@ const ScreenKernel kAmxScreen{
     .looseness = 0.0033,
     .ns_per_dim = 0.0018,
     .ns_per_pair = 0.12,
+    .stops_early = false,
     .floats_of_row = floats_of_row,
     .pack_query_panel = pack_query_panel,
     .pack_base_panel = pack_base_panel,

@@ -123,6 +123,26 @@ inline __attribute__((always_inline)) void emit_either(const Block& block, const
   append(hits[1], scores + kRowsOfWord * kBaseWidth, first_pair + (kRowsOfWord << kQueryShift), for_either);
 }
 
+// Whether some pair passes with its products in one more dimension.
+template <typename Metric>
+inline __attribute__((always_inline)) bool some_pass(const Block& block, const Strip& strip, const float* query,
+                                                     const float* base, std::uint32_t column) {
+  const __m256 base0 = _mm256_loadu_ps(base);
+  const __m256 base1 = _mm256_loadu_ps(base + kLanes);
+  __m256 any = _mm256_setzero_ps();
+#pragma GCC unroll 6
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    const __m256 broadcast = _mm256_broadcast_ss(query + q);
+    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
+    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
+    any = _mm256_or_ps(any, _mm256_cmp_ps(Metric::step(broadcast, base0, block.score[q][0]),
+                                          Metric::weaker(bounds0.for_query, bounds0.for_base), _CMP_GE_OQ));
+    any = _mm256_or_ps(any, _mm256_cmp_ps(Metric::step(broadcast, base1, block.score[q][1]),
+                                          Metric::weaker(bounds1.for_query, bounds1.for_base), _CMP_GE_OQ));
+  }
+  return _mm256_movemask_ps(any) != 0;
+}
+
 // emit(block, first column) gets each block of finished scores.
 template <typename Metric, typename Emit>
 inline __attribute__((always_inline)) void for_each_block(const Strip& strip, Emit emit_block) {
@@ -151,8 +171,41 @@ void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_base
                  __attribute__((always_inline)) { emit<Metric>(block, strip, column, for_queries, for_bases); });
 }
 
+// The sums over all dimensions but the stops; false where the block ended at one of them.
+template <typename Metric>
+inline __attribute__((always_inline)) bool accumulate_past_stops(const Strip& strip, std::uint32_t panel,
+                                                                 Block& block) {
+  const float* base = strip.base_panels + std::size_t{panel} * strip.dims * kBaseWidth;
+  std::uint32_t begin = 0;
+  for (std::uint32_t s = 0; s < strip.stops->count; ++s) {
+    const std::uint32_t stop = strip.stops->dims[s];
+    const float* query_stop = strip.query_panel + stop * kQueryWidth;
+    const float* base_stop = base + stop * kBaseWidth;
+    accumulate<Metric>(strip.query_panel + begin * kQueryWidth, base + begin * kBaseWidth, stop - begin, block);
+    begin = stop + 1;
+    if ((strip.stops->tested >> s & 1u) == 0) continue;
+    if (some_pass<Metric>(block, strip, query_stop, base_stop, panel * kBaseWidth)) continue;
+    ++strip.stops->ended[s];
+    return false;
+  }
+  accumulate<Metric>(strip.query_panel + begin * kQueryWidth, base + begin * kBaseWidth, strip.dims - begin, block);
+  return true;
+}
+
+template <typename Metric>
+void screen_strip_with_stops(const Strip& strip, Survivors& for_either) {
+  strip.stops->blocks += strip.base_panel_count;
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+    Block block;
+    load_partial(nullptr, block);
+    if (accumulate_past_stops<Metric>(strip, panel, block))
+      emit_either<Metric>(block, strip, panel * kBaseWidth, for_either);
+  }
+}
+
 template <typename Metric>
 void screen_strip(const Strip& strip, Survivors& for_either) {
+  if (strip.stops != nullptr) return screen_strip_with_stops<Metric>(strip, for_either);
   for_each_block<Metric>(
       strip, [&](const Block& block, std::uint32_t column)
                  __attribute__((always_inline)) { emit_either<Metric>(block, strip, column, for_either); });
@@ -210,6 +263,7 @@ const TileKernel kAvx2Kernel{
                .looseness = 0.0,
                .ns_per_dim = 0.015,
                .ns_per_pair = 0.05,
+               .stops_early = true,
                .floats_of_row = one_float_for_each,
                .pack_query_panel = pack_panel<kQueryWidth>,
                .pack_base_panel = pack_panel<kBaseWidth>,

@@ -118,6 +118,26 @@ inline __attribute__((always_inline)) void emit_either(const Block& block, const
     }
 }
 
+// Whether some pair passes with its products in one more dimension.
+template <typename Metric>
+inline __attribute__((always_inline)) bool some_pass(const Block& block, const Strip& strip, const float* query,
+                                                     const float* base, std::uint32_t column) {
+  const __m512 base0 = _mm512_loadu_ps(base);
+  const __m512 base1 = _mm512_loadu_ps(base + kLanes);
+  std::uint32_t any = 0;
+#pragma GCC unroll 14
+  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
+    const __m512 broadcast = _mm512_set1_ps(query[q]);
+    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
+    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
+    any |= Metric::passes(0xffff, Metric::step(broadcast, base0, block.score[q][0]),
+                          Metric::weaker(bounds0.for_query, bounds0.for_base));
+    any |= Metric::passes(0xffff, Metric::step(broadcast, base1, block.score[q][1]),
+                          Metric::weaker(bounds1.for_query, bounds1.for_base));
+  }
+  return any != 0;
+}
+
 // emit(block, first column) gets each block of finished scores.
 template <typename Metric, typename Emit>
 inline __attribute__((always_inline)) void for_each_block(const Strip& strip, Emit emit_block) {
@@ -146,8 +166,41 @@ void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_base
                  __attribute__((always_inline)) { emit<Metric>(block, strip, column, for_queries, for_bases); });
 }
 
+// The sums over all dimensions but the stops; false where the block ended at one of them.
+template <typename Metric>
+inline __attribute__((always_inline)) bool accumulate_past_stops(const Strip& strip, std::uint32_t panel,
+                                                                 Block& block) {
+  const float* base = strip.base_panels + std::size_t{panel} * strip.dims * kBaseWidth;
+  std::uint32_t begin = 0;
+  for (std::uint32_t s = 0; s < strip.stops->count; ++s) {
+    const std::uint32_t stop = strip.stops->dims[s];
+    const float* query_stop = strip.query_panel + stop * kQueryWidth;
+    const float* base_stop = base + stop * kBaseWidth;
+    accumulate<Metric>(strip.query_panel + begin * kQueryWidth, base + begin * kBaseWidth, stop - begin, block);
+    begin = stop + 1;
+    if ((strip.stops->tested >> s & 1u) == 0) continue;
+    if (some_pass<Metric>(block, strip, query_stop, base_stop, panel * kBaseWidth)) continue;
+    ++strip.stops->ended[s];
+    return false;
+  }
+  accumulate<Metric>(strip.query_panel + begin * kQueryWidth, base + begin * kBaseWidth, strip.dims - begin, block);
+  return true;
+}
+
+template <typename Metric>
+void screen_strip_with_stops(const Strip& strip, Survivors& for_either) {
+  strip.stops->blocks += strip.base_panel_count;
+  for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
+    Block block;
+    load_partial(nullptr, block);
+    if (accumulate_past_stops<Metric>(strip, panel, block))
+      emit_either<Metric>(block, strip, panel * kBaseWidth, for_either);
+  }
+}
+
 template <typename Metric>
 void screen_strip(const Strip& strip, Survivors& for_either) {
+  if (strip.stops != nullptr) return screen_strip_with_stops<Metric>(strip, for_either);
   for_each_block<Metric>(
       strip, [&](const Block& block, std::uint32_t column)
                  __attribute__((always_inline)) { emit_either<Metric>(block, strip, column, for_either); });
@@ -220,6 +273,7 @@ const TileKernel kAvx512Kernel{
                .looseness = 0.0,
                .ns_per_dim = 0.015,
                .ns_per_pair = 0.05,
+               .stops_early = true,
                .floats_of_row = one_float_for_each,
                .pack_query_panel = pack_query_panel,
                .pack_base_panel = pack_base_panel,

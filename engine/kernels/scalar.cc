@@ -19,17 +19,24 @@ namespace {
 
 constexpr std::uint32_t kWidth = 4;
 
-// The score of each pair of a query panel and a base panel.
+// Adds the products of each pair of a query panel and a base panel to its sum.
 SIMTILE_WITH_AND_WITHOUT_FMA
-void inner_products(const float* query, const float* base, std::uint32_t dims, float* scores) {
-  float sum[kWidth * kWidth] = {};
+void add_products(const float* query, const float* base, std::uint32_t dims, float* sums) {
+  float sum[kWidth * kWidth];
+  for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) sum[pair] = sums[pair];
   for (std::uint32_t d = 0; d < dims; ++d)
 #pragma GCC unroll 4
     for (std::uint32_t q = 0; q < kWidth; ++q)
 #pragma GCC unroll 4
       for (std::uint32_t b = 0; b < kWidth; ++b)
         sum[q * kWidth + b] = std::fma(query[d * kWidth + q], base[d * kWidth + b], sum[q * kWidth + b]);
-  for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) scores[pair] = sum[pair];
+  for (std::uint32_t pair = 0; pair < kWidth * kWidth; ++pair) sums[pair] = sum[pair];
+}
+
+// The score of each pair.
+void inner_products(const float* query, const float* base, std::uint32_t dims, float* scores) {
+  std::fill_n(scores, kWidth * kWidth, 0.0f);
+  add_products(query, base, dims, scores);
 }
 
 SIMTILE_WITH_AND_WITHOUT_FMA
@@ -97,20 +104,51 @@ void squared_l2_by_product(const Strip& strip, Survivors& for_queries, Survivors
   });
 }
 
-// Of what survives for either side.
+// passing(pair of the block) for those that survive for either side.
+template <typename Bounds, typename Passing>
+void for_each_passing(const Strip& strip, std::uint32_t panel, const float* block, Bounds bounds, Passing passing) {
+  for (std::uint32_t q = 0; q < strip.query_rows; ++q)
+    for (std::uint32_t b = 0; b < kWidth; ++b) {
+      const std::uint32_t column = panel * kWidth + b;
+      if (std::isnan(strip.base_thresholds[column])) continue;
+      const auto [for_query, for_base] = bounds(q, column);
+      if (block[q * kWidth + b] >= std::min(for_query, for_base)) passing(q, b);
+    }
+}
+
+// The sums over all dimensions but the stops; false where the block ended at one of them.
+template <typename Bounds>
+bool add_products_past_stops(const Strip& strip, std::uint32_t panel, Bounds bounds, float* sums) {
+  const float* base = strip.base_panels + std::size_t{panel} * strip.dims * kWidth;
+  const std::uint32_t stops = strip.stops == nullptr ? 0 : strip.stops->count;
+  std::uint32_t begin = 0;
+  for (std::uint32_t s = 0; s < stops; ++s) {
+    const std::uint32_t stop = strip.stops->dims[s];
+    add_products(strip.query_panel + begin * kWidth, base + begin * kWidth, stop - begin, sums);
+    begin = stop + 1;
+    if ((strip.stops->tested >> s & 1u) == 0) continue;
+    float block[kWidth * kWidth];
+    std::copy_n(sums, kWidth * kWidth, block);
+    add_products(strip.query_panel + stop * kWidth, base + stop * kWidth, 1, block);
+    bool some_pass = false;
+    for_each_passing(strip, panel, block, bounds, [&](std::uint32_t, std::uint32_t) { some_pass = true; });
+    if (some_pass) continue;
+    ++strip.stops->ended[s];
+    return false;
+  }
+  add_products(strip.query_panel + begin * kWidth, base + begin * kWidth, strip.dims - begin, sums);
+  return true;
+}
+
 template <typename Bounds>
 void screen_strip(const Strip& strip, Survivors& for_either, Bounds bounds) {
+  if (strip.stops != nullptr) strip.stops->blocks += strip.base_panel_count;
   for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
-    float block[kWidth * kWidth];
-    inner_products(strip.query_panel, strip.base_panels + std::size_t{panel} * strip.dims * kWidth, strip.dims, block);
-    for (std::uint32_t q = 0; q < strip.query_rows; ++q)
-      for (std::uint32_t b = 0; b < kWidth; ++b) {
-        const std::uint32_t column = panel * kWidth + b;
-        if (std::isnan(strip.base_thresholds[column])) continue;
-        const auto [for_query, for_base] = bounds(q, column);
-        if (block[q * kWidth + b] >= std::min(for_query, for_base))
-          append(for_either, block[q * kWidth + b], strip.first_pair + (q << kQueryShift) + column);
-      }
+    float block[kWidth * kWidth] = {};
+    if (!add_products_past_stops(strip, panel, bounds, block)) continue;
+    for_each_passing(strip, panel, block, bounds, [&](std::uint32_t q, std::uint32_t b) {
+      append(for_either, block[q * kWidth + b], strip.first_pair + (q << kQueryShift) + panel * kWidth + b);
+    });
   }
 }
 
@@ -279,6 +317,7 @@ const TileKernel kScalarKernel{
                .looseness = 0.0,
                .ns_per_dim = 0.015,
                .ns_per_pair = 0.05,
+               .stops_early = true,
                .floats_of_row = one_float_for_each,
                .pack_query_panel = pack_panel,
                .pack_base_panel = pack_panel,

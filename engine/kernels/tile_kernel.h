@@ -27,6 +27,18 @@
 
 namespace simtile::kernels {
 
+// A first look at pairs may end before the last dimension. A *stop* is a dimension of the panels that is no part of the
+// pairs' sums: their products in it, added to the sums over the dimensions before it, other stops left out, bound the
+// whole sums from above. A block of pairs none of which passes with that ends there.
+struct ScreenStops {
+  static constexpr std::uint32_t kMost = 5;
+  std::uint32_t count = 0;
+  std::uint32_t dims[kMost] = {};   // ascending
+  std::uint32_t tested = 0;         // a bit for each: whether blocks may end there
+  std::uint64_t ended[kMost] = {};  // blocks that did; kernels add to it
+  std::uint64_t blocks = 0;         // all blocks; likewise
+};
+
 struct Strip {
   const float* query_panel;       // dims x query_width
   const float* base_panels;       // base_panel_count panels of dims x base_width, one after the other
@@ -39,6 +51,7 @@ struct Strip {
   std::uint32_t first_pair;              // the pair number of (first query row, first base row)
   const float* query_offsets = nullptr;  // squared_l2_by_product alone: query_width
   const float* base_offsets = nullptr;  // squared_l2_by_product alone: base_panel_count x base_width, NaN where padding
+  ScreenStops* stops = nullptr;         // ScreenKernel alone, those that stop early; dims counts them in
 };
 
 // A survivor's pair number is first_pair + (query row in the strip << 16) + base row in the strip.
@@ -123,6 +136,7 @@ struct ScreenKernel {
   double looseness;    // 0: bounds are inner products
   double ns_per_dim;   // of a pair, beside the other costs that tell whether a screen pays (screen/prediction.cc)
   double ns_per_pair;  // and what does not depend on the dimensions
+  bool stops_early;    // whether it heeds Strip::stops
   std::size_t (*floats_of_row)(std::uint32_t dims);
   PackPanel pack_query_panel;
   PackPanel pack_base_panel;

@@ -34,7 +34,7 @@ std::uint64_t screen_window_bytes(const Shapes& shapes, std::uint64_t rows) noex
 
 // What a row takes in panels of the screen, and beside them, its share of a ball included (join/screen_panels.h).
 std::uint64_t screen_row_bytes(const ScreenShape& screen, std::uint32_t width) noexcept {
-  return (screen.panel_floats + 4) * sizeof(float) + sizeof(double) +
+  return (screen.panel_floats + 4 + screen.stops) * sizeof(float) + sizeof(std::uint32_t) + sizeof(double) +
          divide_up(screen.panel_dims() * sizeof(float) + 2 * sizeof(double), width);
 }
 
@@ -101,11 +101,15 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
            few_query_room_floats(plan.stripe_rows, rows_scored_at_once(shapes), shapes.dims) * sizeof(float) +
            rows_scored_at_once(shapes) * sizeof(double) + 7 * 4096;
   if (shapes.screen.in_use()) {
-    const std::uint64_t limits = (round_up(plan.stripe_rows, shapes.query_width) + columns) * 2 * sizeof(float);
+    // Thresholds and offsets, those of the base and of a query panel once more in the order of the panels.
+    const std::uint64_t limits =
+        (round_up(plan.stripe_rows, shapes.query_width) + shapes.query_width + 2 * columns) * 2 * sizeof(float);
     const std::uint64_t rows =
         columns * (screen_row_bytes(shapes.screen, shapes.base_width) + (shapes.dims + 1) * sizeof(float) + 1);
-    const std::uint64_t scratch = (columns + shapes.screen.panel_dims()) * shapes.query_width * sizeof(float);
-    return survivors + limits + rows + scratch + column_state + 24 * 4096;
+    const std::uint64_t scratch =
+        (columns * shapes.query_width + shapes.screen.panel_dims() * shapes.base_width) * sizeof(float);
+    const std::uint64_t places = columns * sizeof(std::uint32_t);
+    return survivors + limits + rows + scratch + places + column_state + 30 * 4096;
   }
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
@@ -134,7 +138,7 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
   const std::uint64_t rows = round_up(plan.stripe_rows, shapes.query_width);
   if (shapes.screen.in_use())
     return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
-                   (shapes.screen.second_dims() + shapes.dims) * sizeof(float)) +
+                   (shapes.screen.kept_dims() + shapes.dims) * sizeof(float) + sizeof(std::uint32_t)) +
            shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 9 * 4096;
   if (shapes.plans_a_look())
     return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);

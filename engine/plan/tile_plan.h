@@ -20,6 +20,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/storage/screen_layout.h"
+
 namespace simtile::plan {
 
 // With so many query rows or fewer, a search is bound by reading the base, and packing its rows would not pay.
@@ -47,9 +49,23 @@ struct ScreenShape {
   // The second bound begins at this coordinate: where the first one ended, or at 0 when that was not an exact product.
   std::uint64_t next_begin = 0;
   std::uint64_t panel_floats = 0;  // what a row takes in a panel of the first bound (kernels::ScreenKernel)
+  // Blocks of pairs may end so many times on the way (kernels::ScreenStops): after stop_coordinates(0), (1), ...
+  std::uint32_t stops = 0;
   bool in_use() const noexcept { return first_dims != 0; }
-  // Dimensions of the panels: coordinates, residual norm, slack.
-  std::uint64_t panel_dims() const noexcept { return first_dims + 2; }
+  // Dimensions of the panels: slack, coordinates, residual norms at the stops and at the end.
+  std::uint64_t panel_dims() const noexcept { return first_dims + 2 + stops; }
+  static std::uint64_t stop_coordinates(std::uint32_t stop) noexcept { return storage::kScreenStep << stop; }
+  // Its dimension in the panels: behind the slack, those coordinates and the stops before it.
+  static std::uint32_t stop_dim(std::uint32_t stop) noexcept {
+    return 1 + static_cast<std::uint32_t>(stop_coordinates(stop)) + stop;
+  }
+  static std::uint32_t most_stops(std::uint64_t first_dims) noexcept {
+    std::uint32_t stops = 0;
+    while (stop_coordinates(stops) < first_dims) ++stops;
+    return stops;
+  }
+  // Coordinates that are kept of a query row for the bounds after the first.
+  std::uint64_t kept_dims() const noexcept { return first_dims + next_dims; }
   // Coordinates that the second bound looks at.
   std::uint64_t second_dims() const noexcept { return next_dims == 0 ? 0 : first_dims + next_dims - next_begin; }
 };

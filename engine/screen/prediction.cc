@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <span>
 
 #include "engine/base/arena.h"
+#include "engine/base/checked.h"
 #include "engine/base/wide_clones.h"
+#include "engine/plan/tile_plan.h"
+#include "engine/screen/nearby_order.h"
 #include "engine/screen/screen_margin.h"
 #include "engine/storage/screen_layout.h"
 
@@ -17,6 +22,7 @@ using storage::kScreenStep;
 // Nanoseconds on one core, measured on an AVX-512 machine; only their ratios matter.
 constexpr double kNsPerDimInTile = 0.015;
 constexpr double kNsPerPairInTile = 0.05;
+constexpr double kDimsOfATest = 4.0;    // at a stop
 constexpr double kNsPerPairLeft = 6.0;  // to append it and to compare its next bound
 constexpr double kNsPerDimNext = 0.085;
 constexpr double kNsPerPairRows = 40.0;
@@ -70,6 +76,7 @@ struct Coordinates {
 struct Shares {
   std::vector<double> loose;  // with bounds that are too high by the looseness of the first look
   std::vector<double> exact;
+  std::vector<double> blocks;  // of blocks of pairs, at the stops; empty where the kernel has none
 };
 Shares shares_left(const Sample& sample, const SampledQueries& queries, const Coordinates& coordinates,
                    double looseness, const Workers& workers) {
@@ -105,6 +112,77 @@ Shares shares_left(const Sample& sample, const SampledQueries& queries, const Co
   return shares;
 }
 
+// The sample in the order of a tile's panels (screen/nearby_order.h), and the shares of blocks that would be left.
+class SampledBlocks {
+ public:
+  SampledBlocks(PageBudget& budget, const kernels::ScreenKernel& kernel, const Sample& sample,
+                const SampledQueries& queries, const Coordinates& coordinates)
+      : kernel_(&kernel), queries_(&queries), coordinates_(&coordinates), order_(sample.squared_norms.size()) {
+    const BudgetedMemory by_row(budget, order_.size() * kOrderingDims * sizeof(float));
+    for (std::size_t r = 0; r < order_.size(); ++r)
+      for (std::uint32_t d = 0; d < kOrderingDims; ++d)
+        by_row.as<float>()[r * kOrderingDims + d] = coordinates.by_dim.as<float>()[d * coordinates.stride + r];
+    std::iota(order_.begin(), order_.end(), 0u);
+    order_nearby({by_row.as<float>(), kOrderingDims, nullptr}, kernel.base_width, order_);
+    place_of_.resize(order_.size());
+    for (std::uint32_t place = 0; place < order_.size(); ++place) place_of_[order_[place]] = place;
+  }
+
+  // After each stop of the first `prefix_dims` coordinates.
+  std::vector<double> shares_left(std::uint64_t prefix_dims, const Workers& workers) const {
+    const std::uint32_t stops = plan::ScreenShape::most_stops(prefix_dims);
+    const std::uint64_t looked_at = std::min(queries_->count(), kBlocksOfQueries);
+    std::vector<std::vector<double>> left(looked_at, std::vector<double>(stops));
+    parallel_for_each(workers.threads, 0, looked_at, 1, [&](std::uint64_t i) {
+      const std::uint64_t q = i * queries_->count() / looked_at;
+      std::vector<std::vector<char>> passing(stops, std::vector<char>(divide_up(order_.size(), kernel_->base_width)));
+      for (const std::uint32_t row : block_of(q)) mark_passing(q, row, passing);
+      for (std::uint32_t s = 0; s < stops; ++s)
+        left[i][s] = static_cast<double>(std::count(passing[s].begin(), passing[s].end(), 1)) /
+                     static_cast<double>(passing[s].size());
+    });
+    std::vector<double> shares(stops);
+    for (std::uint32_t s = 0; s < stops; ++s) {
+      for (const std::vector<double>& of_block : left) shares[s] += of_block[s] / static_cast<double>(looked_at);
+      shares[s] = queries_->of_both_sides(shares[s]);
+    }
+    return shares;
+  }
+
+ private:
+  static constexpr std::uint64_t kBlocksOfQueries = 16;
+
+  // The rows of a query panel with the sample's query q.
+  std::span<const std::uint32_t> block_of(std::uint64_t q) const noexcept {
+    const std::uint64_t first = place_of_[queries_->row(q)] / kernel_->query_width * kernel_->query_width;
+    return std::span(order_).subspan(first, std::min<std::uint64_t>(kernel_->query_width, order_.size() - first));
+  }
+
+  void mark_passing(std::uint64_t q, std::uint32_t row, std::vector<std::vector<char>>& passing) const {
+    std::vector<float> bounds(coordinates_->stride, coordinates_->slack);
+    std::uint64_t done = 0;
+    for (std::size_t s = 0; s < passing.size(); ++s) {
+      const std::uint64_t end = plan::ScreenShape::stop_coordinates(static_cast<std::uint32_t>(s));
+      for (; done < end; ++done) {
+        const float* at = coordinates_->by_dim.as<float>() + done * coordinates_->stride;
+        add_scaled(at[row], at, order_.size(), bounds.data());
+      }
+      const float* residual = coordinates_->residuals.as<float>() + (end / kScreenStep - 1) * coordinates_->stride;
+      for (std::size_t place = 0; place < order_.size(); ++place) {
+        const std::uint32_t b = order_[place];
+        if (b != row && queries_->passes(q, row, b, bounds[b] + residual[row] * residual[b]))
+          passing[s][place / kernel_->base_width] = 1;
+      }
+    }
+  }
+
+  const kernels::ScreenKernel* kernel_;
+  const SampledQueries* queries_;
+  const Coordinates* coordinates_;
+  std::vector<std::uint32_t> order_;
+  std::vector<std::uint32_t> place_of_;
+};
+
 // Nanoseconds on one core, of all rows or of a pair.
 class CostModel {
  public:
@@ -124,6 +202,25 @@ class CostModel {
   }
   double first_bound(std::uint64_t first_dims) const noexcept {
     return static_cast<double>(first_dims + 2) * kernel_->ns_per_dim + kernel_->ns_per_pair;
+  }
+  // Where blocks may end at stops, which leave these shares of them.
+  double first_bound(std::uint64_t first_dims, const std::vector<double>& blocks_left) const noexcept {
+    double dims = 2.0;
+    double reached = 1.0;  // by so many of the blocks
+    std::uint64_t done = 0;
+    const std::uint32_t stops = blocks_left.empty() ? 0 : plan::ScreenShape::most_stops(first_dims);
+    for (std::uint32_t s = 0; s < stops; ++s) {
+      const std::uint64_t here = plan::ScreenShape::stop_coordinates(s);
+      const std::uint64_t next = std::min(first_dims, plan::ScreenShape::stop_coordinates(s + 1));
+      dims += reached * static_cast<double>(here - done);
+      done = here;
+      const double left = std::min(reached, blocks_left[s]);
+      if ((reached - left) * static_cast<double>(next - here) < reached * kDimsOfATest) continue;
+      dims += reached * kDimsOfATest;
+      reached = left;
+    }
+    dims += reached * static_cast<double>(first_dims - done);
+    return dims * kernel_->ns_per_dim + kernel_->ns_per_pair;
   }
   double next_bound(std::uint64_t next_dims) const noexcept {
     return kNsPerPairLeft + static_cast<double>(next_dims) * kNsPerDimNext;
@@ -187,7 +284,10 @@ double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueri
 Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
                    const Sample& sample, const SampledQueries& queries, const Basis& basis, const PredictedJob& job) {
   const Coordinates coordinates(budget, kernel, sample, basis, job.workers);
-  const Shares shares = shares_left(sample, queries, coordinates, screen_kernel.looseness, job.workers);
+  Shares shares = shares_left(sample, queries, coordinates, screen_kernel.looseness, job.workers);
+  if (screen_kernel.stops_early)
+    shares.blocks =
+        SampledBlocks(budget, screen_kernel, sample, queries, coordinates).shares_left(basis.prefix_dims, job.workers);
   const CostModel model(screen_kernel, job, basis.columns);
   const double making = model.making(basis.prefix_dims);
   const double looked = queries.share_left(screen_kernel.looseness);
@@ -200,7 +300,7 @@ Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const 
       // A loose bound is made anew from the first coordinate on.
       const std::uint64_t next_dims = last == first ? 0 : (is_loose ? last + 1 : last - first) * kScreenStep;
       const double left = last == first ? shares.loose[first] : shares.exact[last];
-      const double pair = model.first_bound((first + 1) * kScreenStep) +
+      const double pair = model.first_bound((first + 1) * kScreenStep, shares.blocks) +
                           shares.loose[first] * model.next_bound(next_dims) + left * model.bound_by_rows() + definition;
       const double cost = model.share_of_without(making, pair, looked);
       if (cost >= best.cost) continue;

@@ -39,8 +39,13 @@ class SampledQueries {
     const std::uint64_t rows = sample_->squared_norms.size();
     const std::uint64_t own = row(q);
     std::uint64_t passing = 0;
-    for (std::uint64_t b = 0; b < rows; ++b) passing += b != own && better(own, b, bound_of(b)) >= thresholds_[q];
+    for (std::uint64_t b = 0; b < rows; ++b) passing += b != own && passes(q, own, b, bound_of(b));
     return static_cast<double>(passing) / static_cast<double>(rows - 1);
+  }
+
+  // Whether a pair with row `a`, which has as good neighbours as query q, would be let through for its sake.
+  bool passes(std::uint64_t q, std::uint64_t a, std::uint64_t b, float bound) const noexcept {
+    return better(a, b, bound) >= thresholds_[q];
   }
 
   // The share of all pairs that bounds would leave which lie so much above the products of unit rows.
