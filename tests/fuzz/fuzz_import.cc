@@ -1,5 +1,5 @@
-// A foreign file of the format SIMTILE_FUZZ_FORMAT: read as rows; of those that are accepted, one in eight is imported
-// and read back, which takes many times as long.
+// A foreign file of the format `fuzz_format`, which each target defines: read as rows; of those that are accepted, one
+// in eight is imported and read back, which takes many times as long.
 #include <xxhash.h>
 
 #include <cmath>
@@ -12,6 +12,8 @@
 #include "tests/fuzz/in_memory.h"
 #include "tests/fuzz/stored_zip.h"
 
+extern const char* const fuzz_format;
+
 namespace simtile::fuzz {
 namespace {
 
@@ -21,7 +23,7 @@ constexpr std::uint64_t kMostValues = 1 << 16;
 
 ImportOptions options() {
   ImportOptions options;
-  options.format = SIMTILE_FUZZ_FORMAT;
+  options.format = fuzz_format;
   options.text_hash_columns = 64;
   return options;
 }
@@ -76,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace simtile::fuzz;
   static const MemoryFile file;
   static const MemoryFolder folder;
-  if constexpr (std::string_view(SIMTILE_FUZZ_FORMAT) == "npz") {
+  if (std::string_view(fuzz_format) == "npz") {
     const std::string archive = zip_file({data, size});
     file.write({reinterpret_cast<const std::uint8_t*>(archive.data()), archive.size()});
   } else {
