@@ -33,12 +33,12 @@ constexpr std::uint64_t kEntryBytes = sizeof(std::uint64_t) + sizeof(float);
 // What one entry of a row can hold in memory at once, text included.
 constexpr std::uint64_t kEntryWorkBytes = 128;
 
-struct Arguments {
+struct ExportArguments {
   std::string path, destination, format;
   Resources resources;
 };
 
-const Format& find_format(const Arguments& arguments) {
+const Format& find_format(const ExportArguments& arguments) {
   std::string name = arguments.format;
   if (name.empty()) {
     name = std::filesystem::path(arguments.destination).extension().string();
@@ -56,7 +56,7 @@ std::uint64_t most_neighbours(const NeighboursInfo& info) {
   return info.top_k != 0 ? info.top_k : std::min(info.base_rows, info.entries);
 }
 
-void check_destination(const Arguments& arguments, const Format& format, bool all_pairs) {
+void check_destination(const ExportArguments& arguments, const Format& format, bool all_pairs) {
   if (arguments.destination == "-") return;
   storage::check_output_path(arguments.destination);
   const bool is_npy = format.write == export_npy;
@@ -65,7 +65,7 @@ void check_destination(const Arguments& arguments, const Format& format, bool al
     storage::check_output_path(path, {arguments.path});
 }
 
-void run(const Arguments& arguments) {
+void run(const ExportArguments& arguments) {
   const Format& format = find_format(arguments);
   const Neighbours neighbours(arguments.path, kStreamed);
   const std::uint64_t row_bytes = checked_multiply(most_neighbours(neighbours.info()), kEntryWorkBytes,
@@ -117,7 +117,7 @@ void for_each_row(const Neighbours& neighbours, const RowFunction& function) {
 }
 
 Action declare_export(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ExportArguments>();
   app.add_option("file", arguments->path, "The neighbours file (.knn)")->required()->type_name("FILE");
   app.add_option(
          "destination", arguments->destination,

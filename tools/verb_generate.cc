@@ -21,7 +21,7 @@ using Kind = GenerateOptions::Kind;
 constexpr std::array<std::pair<std::string_view, Kind>, 3> kKinds{
     {{"gaussian", Kind::kGaussian}, {"clustered", Kind::kClustered}, {"sparse", Kind::kSparse}}};
 
-struct Arguments {
+struct GenerateArguments {
   std::string destination_path;
   GenerateOptions options;
   Resources resources;
@@ -34,7 +34,7 @@ Kind parse_kind(const std::string& word) {
   throw Error(ErrorCode::kInvalidArgument, "'" + word + "' is not one of gaussian, clustered, sparse");
 }
 
-void run(const Arguments& arguments) {
+void run(const GenerateArguments& arguments) {
   check_streaming_budget(arguments.resources);
   GenerateOptions options = arguments.options;
   ImportSummary generated;
@@ -53,7 +53,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 Action declare_generate(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<GenerateArguments>();
   GenerateOptions& options = arguments->options;
   app.add_option("destination", arguments->destination_path, "The matrix file (.emb) to write")
       ->required()

@@ -15,14 +15,14 @@
 namespace simtile::tools {
 namespace {
 
-struct Arguments {
+struct ImportArguments {
   std::string source_path, destination_path;
   ImportOptions options;
   Resources resources;
   ProgressStyle progress = ProgressStyle::kAuto;
 };
 
-void run(const Arguments& arguments) {
+void run(const ImportArguments& arguments) {
   check_streaming_budget(arguments.resources);
   ImportOptions options = arguments.options;
   ImportSummary imported;
@@ -41,7 +41,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 Action declare_import(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ImportArguments>();
   ImportOptions& options = arguments->options;
   app.add_option("source", arguments->source_path, "The file to read; - is standard input, for text")
       ->required()

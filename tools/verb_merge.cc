@@ -13,12 +13,12 @@
 namespace simtile::tools {
 namespace {
 
-struct Arguments {
+struct MergeArguments {
   std::vector<std::string> words;  // [join|search] BASE [QUERIES]
   JobArguments job;
 };
 
-void run(const Arguments& arguments) {
+void run(const MergeArguments& arguments) {
   const JobInput input = input_of(arguments.words, arguments.job, "merge");
   const std::string& output_path = arguments.job.output_path;
   JobOptions options = job_options(arguments.job);
@@ -36,7 +36,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 Action declare_merge(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<MergeArguments>();
   add_job_words(app, &arguments->words);
   add_field_options(app, &arguments->job, true);
   add_answer_options(app, &arguments->job);

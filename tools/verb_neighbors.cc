@@ -16,7 +16,7 @@
 namespace simtile::tools {
 namespace {
 
-struct Arguments {
+struct NeighborsArguments {
   std::string path;
   std::uint64_t row = 0;
   std::string id;
@@ -25,7 +25,7 @@ struct Arguments {
   Resources resources;
 };
 
-std::uint64_t find_row(const Neighbours& neighbours, const Arguments& arguments) {
+std::uint64_t find_row(const Neighbours& neighbours, const NeighborsArguments& arguments) {
   if (!arguments.by_id) return arguments.row;
   const std::optional<std::uint64_t> found = neighbours.find(arguments.id);
   if (found) return *found;
@@ -59,7 +59,7 @@ std::string to_table(const Neighbours& neighbours, std::uint64_t row) {
   return table;
 }
 
-void run(const Arguments& arguments) {
+void run(const NeighborsArguments& arguments) {
   const Neighbours neighbours(arguments.path, kStreamed);
   const NeighboursInfo info = neighbours.info();
   check_streaming_budget(arguments.resources, checked_multiply(info.top_k != 0 ? info.top_k : info.base_rows, 128,
@@ -71,7 +71,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 Action declare_neighbors(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<NeighborsArguments>();
   app.add_option("file", arguments->path, "The neighbours file (.knn)")->required()->type_name("FILE");
   CLI::Option* row = add_count(app, "--row", &arguments->row, 0, "The query row's number, from 0");
   CLI::Option* id = app.add_option("--id", arguments->id, "The query row's id")->type_name("ID");

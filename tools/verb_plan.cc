@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kCalibrationSeconds = 0.5;
 
-struct Arguments {
+struct PlanArguments {
   std::vector<std::string> words;  // [join|search] BASE [QUERIES]
   bool json = false;
   JobArguments job;
@@ -75,7 +75,7 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
 }  // namespace
 
 Action declare_plan(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<PlanArguments>();
   add_job_words(app, &arguments->words);
   add_field_options(app, &arguments->job, true);
   add_job_options(app, &arguments->job);

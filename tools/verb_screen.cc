@@ -13,13 +13,13 @@
 namespace simtile::tools {
 namespace {
 
-struct Arguments {
+struct ScreenArguments {
   std::string matrix_path;
   ScreenOptions options;
   Resources resources;
 };
 
-void run(const Arguments& arguments) {
+void run(const ScreenArguments& arguments) {
   ScreenOptions options = arguments.options;
   if (options.output_path.empty()) options.output_path = default_screen_path(arguments.matrix_path);
   options.budget_bytes = arguments.resources.budget_bytes;
@@ -33,7 +33,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 Action declare_screen(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ScreenArguments>();
   app.add_option("matrix", arguments->matrix_path, "The matrix file (.emb), dense")->required()->type_name("FILE");
   app.add_option("-o,--output", arguments->options.output_path,
                  "The screen file to write (default: the matrix's name and .screen, where jobs look for it)")

@@ -54,13 +54,13 @@ void add_size(CLI::App& app, const char* name, std::uint64_t* bytes, const char*
   add_parsed(app, name, "SIZE", description, [bytes](const std::string& text) { *bytes = parse_byte_size(text); });
 }
 
-struct Arguments {
+struct ServeArguments {
   ServeOptions options;
   std::uint64_t workers = 1, threads = 0, port = 2727;
   bool no_tcp = false;
 };
 
-void add_where(CLI::App& app, Arguments* arguments) {
+void add_where(CLI::App& app, ServeArguments* arguments) {
   ServeOptions& options = arguments->options;
   app.add_option("--index", "An index: its name, its matrix file and, for ready answers, its neighbours file")
       ->required()
@@ -114,7 +114,7 @@ void add_limits(CLI::App& app, serve::Limits& limits) {
   add_count(app, "--write-timeout-ms", &limits.write_timeout_ms, 1, "For an answer to be taken (default: 20000)");
 }
 
-void finish(Arguments& arguments) {
+void finish(ServeArguments& arguments) {
   ServeOptions& options = arguments.options;
   const auto refuse = [](const std::string& why) {
     throw Error(ErrorCode::kInvalidArgument, why + "; see 'simtile serve --help'");
@@ -137,7 +137,7 @@ void finish(Arguments& arguments) {
 }  // namespace
 
 Action declare_serve(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ServeArguments>();
   ServeOptions& options = arguments->options;
   add_where(app, arguments.get());
   add_memory(app, options);
