@@ -120,8 +120,8 @@ TEST_F(Budget, HoldsForFloats) {
 }
 
 TEST_F(Budget, HoldsForBytes) {
-  write_large_dense(base_, ElementType::kU8, 8400, 6144);
-  write_large_dense(queries_, ElementType::kU8, 50, 6144);
+  write_large_dense(base_, ElementType::kU8, 4200, 12288);
+  write_large_dense(queries_, ElementType::kU8, 50, 12288);
   run_all(base_, queries_, {"cosine", "ip", "l2"});
 }
 

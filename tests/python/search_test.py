@@ -166,7 +166,7 @@ class StoppedJoinTest(TempFolderTest):
         self.assertEqual(resumed.report["output_xxh3"], whole.report["output_xxh3"])
 
     def test_ctrl_c_is_a_keyboard_interrupt_and_the_same_call_goes_on(self):
-        simtile.Matrix.from_numpy(random_rows(60000, 256), self.path("a.emb"))
+        simtile.Matrix.from_numpy(random_rows(40000, 256), self.path("a.emb"))
         program = """
 import sys, simtile
 try:
