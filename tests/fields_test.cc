@@ -1,6 +1,7 @@
 // Jobs on several fields, and on sparse rows, against the definition, bit for bit.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -20,9 +21,13 @@ namespace {
 // Neighbours enough that they go to disk under a small budget; under a sanitizer, where each takes its time, fewer.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::uint64_t kSpillingRows = 1603;
+constexpr std::array kSpillingThreads{2u};
+constexpr std::array kSpillingWeights{-0.125f};
 constexpr std::uint64_t kRoomToGrow = std::uint64_t{32} << 20;  // its own, of a process that runs one job after another
 #else
 constexpr std::uint64_t kSpillingRows = 2003;
+constexpr std::array kSpillingThreads{1u, 2u};
+constexpr std::array kSpillingWeights{-0.125f, 0.125f};
 constexpr std::uint64_t kRoomToGrow = std::uint64_t{1} << 20;
 #endif
 
@@ -247,13 +252,13 @@ TEST_F(Fields, AFirstLookGoesOnBesideManySparseColumns) {
 }
 
 TEST_F(Fields, BudgetsAndThreadsGiveTheSameBytes) {
-  for (const float last_weight : {-0.125f, 0.125f}) {
+  for (const float last_weight : kSpillingWeights) {
     make(kSpillingRows, 10, last_weight);
     JobOptions options = options_for(Metric::kCosine, kSpillingRows / 3);
     run_job(input(false), knn_, options);
     EXPECT_EQ(first_difference(knn_, fields_answer(fields_, false, Metric::kCosine, kSpillingRows / 3)), "");
     const std::string bytes = read_bytes(knn_);
-    for (const std::uint32_t threads : {1u, 2u}) {
+    for (const std::uint32_t threads : kSpillingThreads) {
       options.threads = threads;
       options.budget_bytes = 1;
       // A process that runs several jobs is larger than one that starts: some room for that.

@@ -32,8 +32,8 @@ namespace {
 constexpr std::array kMetrics{Metric::kCosine};
 constexpr std::array kIsas{Isa::kAuto};
 constexpr std::uint64_t kPlannedRows = 9000;
-constexpr std::uint64_t kTilesBetweenStops = 9;
-constexpr std::size_t kContinued = 2;
+constexpr std::uint64_t kTilesBetweenStops = 18;
+constexpr std::size_t kContinued = 1;
 constexpr bool kSmallBudgetSpills = false;
 #else
 constexpr std::array kMetrics{Metric::kCosine, Metric::kInnerProduct, Metric::kL2};

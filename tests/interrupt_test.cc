@@ -15,8 +15,8 @@ using testing::HasSubstr;
 
 // Jobs long enough to be caught in the middle, also where the sanitizers slow them down.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr const char* kBaseRows = "4000";
-constexpr const char* kQueryRows = "2600";
+constexpr const char* kBaseRows = "3000";
+constexpr const char* kQueryRows = "2000";
 #else
 constexpr const char* kBaseRows = "9000";
 constexpr const char* kQueryRows = "6000";

@@ -1,7 +1,8 @@
 // Eight readers open a matrix again and again while a writer replaces it: each sees one version whole, never an older
 // one than before, and keeps the one that it has open.
 //
-// SIMTILE_REPLACEMENTS says how many versions there are (default: 300; docs/reliability.md has figures of 10,000).
+// SIMTILE_REPLACEMENTS says how many versions there are (default: 300, under a sanitizer 100; docs/reliability.md has
+// figures of 10,000).
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -17,9 +18,15 @@ namespace {
 constexpr std::uint64_t kRows = 40, kColumns = 512;  // more than one block
 constexpr int kReaders = 8;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kReplacements = 100;
+#else
+constexpr std::uint64_t kReplacements = 300;
+#endif
+
 std::uint64_t replacements() {
   const char* wanted = std::getenv("SIMTILE_REPLACEMENTS");
-  return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 300;
+  return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : kReplacements;
 }
 
 // Every element of a version is its generation.
