@@ -40,23 +40,27 @@ ScreenCascade::ScreenCascade(PageBudget& budget, const plan::Shapes& shapes, con
 
 void ScreenCascade::begin_tile(const screen::ScreenRows::Window& screen, DenseRows::Window& window,
                                std::uint64_t columns, const Stripe& stripe, std::uint64_t first_shared,
-                               std::uint64_t shared) {
+                               std::uint64_t shared, bool with_balls) {
   screen_ = &screen;
   window_ = &window;
   columns_ = columns;
   shared_ = shared;
   panels_.take(screen, 0, columns);
   place_shared_rows(stripe, first_shared);
-  panels_.pack({screen.prefix(0), shape_.prefix_dims, panels_.scales()}, columns, shared);
-  const std::uint64_t panel_count = divide_up(columns, screen_kernel_->base_width);
+  panels_.pack({screen.prefix(0), shape_.prefix_dims, panels_.scales()}, columns, shared, with_balls);
+  if (with_balls) enclose_panels();
+  std::memset(decoded_.as<std::uint8_t>(), 0, columns);
+  all_loaded_ = false;
+}
+
+void ScreenCascade::enclose_panels() {
+  const std::uint64_t panel_count = divide_up(columns_, screen_kernel_->base_width);
   for (std::uint64_t first = 0; first < panel_count; first += kPanelsOfABall) {
     const std::uint64_t ball = first / kPanelsOfABall;
     balls_.as<ScreenBall>()[ball] =
         panels_.ball_of_panels(first, std::min<std::uint64_t>(kPanelsOfABall, panel_count - first),
                                centres_.as<float>() + ball * panels_.dims());
   }
-  std::memset(decoded_.as<std::uint8_t>(), 0, columns);
-  all_loaded_ = false;
 }
 
 void ScreenCascade::place_shared_rows(const Stripe& stripe, std::uint64_t first_shared) {

@@ -43,9 +43,10 @@ class ScreenCascade {
                 const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel, Metric metric);
 
   // Takes on a tile's base rows, the first `shared` of which are the stripe's rows from `first_shared` on. The windows
-  // are the tile's; they stay the caller's and must stay open while the tile's pairs are settled.
+  // are the tile's; they stay the caller's and must stay open while the tile's pairs are settled. `with_balls`: whether
+  // rules_out() will be asked.
   void begin_tile(const screen::ScreenRows::Window& screen, DenseRows::Window& window, std::uint64_t columns,
-                  const Stripe& stripe, std::uint64_t first_shared, std::uint64_t shared);
+                  const Stripe& stripe, std::uint64_t first_shared, std::uint64_t shared, bool with_balls);
   // The windows are no longer looked at.
   void end_tile() noexcept {
     screen_ = nullptr;
@@ -76,6 +77,7 @@ class ScreenCascade {
   const ScreenCounts& counts() const noexcept { return counts_; }
 
  private:
+  void enclose_panels();
   void place_shared_rows(const Stripe& stripe, std::uint64_t first_shared);
   void turn_places_into_rows(const Stripe& stripe, kernels::Survivors& pairs) const;
   void bound_by_more_coordinates(const Stripe& stripe, kernels::Survivors& pairs) const;

@@ -78,7 +78,8 @@ void ScreenPanels::take(const screen::ScreenRows::Window& window, std::uint64_t 
   }
 }
 
-void ScreenPanels::pack(const screen::CoordinateRows& coordinates, std::uint64_t rows, std::uint64_t placed) {
+void ScreenPanels::pack(const screen::CoordinateRows& coordinates, std::uint64_t rows, std::uint64_t placed,
+                        bool with_balls) {
   const std::span<std::uint32_t> to_place = row_at().subspan(placed, rows - placed);
   std::iota(to_place.begin(), to_place.end(), static_cast<std::uint32_t>(placed));
   order_nearby(coordinates, width_, to_place);
@@ -89,7 +90,7 @@ void ScreenPanels::pack(const screen::CoordinateRows& coordinates, std::uint64_t
       write_panel_row(coordinates.row(row), row, coordinates.scale(row), scaled_rows_.as<float>() + r * dims());
     }
     pack_panel_(scaled_rows_.as<float>(), dims(), count, dims(), panels_.as<float>() + done / width_ * panel_floats_);
-    enclose_panel(done / width_, count);
+    if (with_balls) enclose_panel(done / width_, count);
   }
 }
 

@@ -41,8 +41,8 @@ class ScreenPanels {
   // Takes rows [0, rows) of the window, which are loaded, as rows [at, at + rows): all but their coordinates.
   void take(const screen::ScreenRows::Window& window, std::uint64_t at, std::uint64_t rows);
   // Packs all `rows` that were taken. The first `placed` stand where row_at() says already, the others find their
-  // places.
-  void pack(const screen::CoordinateRows& coordinates, std::uint64_t rows, std::uint64_t placed);
+  // places. `with_balls`: whether panel_ball() will be asked.
+  void pack(const screen::CoordinateRows& coordinates, std::uint64_t rows, std::uint64_t placed, bool with_balls);
   // The row at each place.
   std::span<std::uint32_t> row_at() noexcept {
     return {row_at_.as<std::uint32_t>(), row_at_.bytes() / sizeof(std::uint32_t)};

@@ -17,7 +17,7 @@ using kernels::kQueryShift;
 constexpr std::uint64_t kRowsOfACluster = 256;
 constexpr std::uint64_t kMostClusters = 4096;
 // Base rows that a cluster's queries are scored against: so many, or a few for each neighbour that is wanted.
-constexpr std::uint64_t kCandidates = 384;
+constexpr std::uint64_t kCandidates = 192;
 constexpr std::uint64_t kCandidatesPerNeighbour = 4;
 constexpr std::uint64_t kMostCandidates = 2048;
 // Thresholds are read again after so many base panels.

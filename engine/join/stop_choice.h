@@ -1,6 +1,6 @@
 // At which stops (kernels::ScreenStops) of a screen's first look blocks are tested: where so many of them end there
-// that the dimensions spared outweigh the tests, by what the tile before showed. A stop that does not pay is tried
-// again after some tiles.
+// that the dimensions spared outweigh the tests, by what the tile before showed; and whether balls
+// are asked first, which rule many blocks out at once. What does not pay is tried again after some tiles.
 //
 // Threads: one at a time.
 #pragma once
@@ -23,7 +23,21 @@ class StopChoice {
   // For the tile's strips; null where panels have no stops.
   kernels::ScreenStops* stops() noexcept { return stops_.count == 0 ? nullptr : &stops_; }
 
+  bool asks_balls() const noexcept { return tiles_without_balls_ == 0; }
+  void count_ball(bool ruled_out) noexcept {
+    ++balls_asked_;
+    balls_ruled_out_ += ruled_out;
+  }
+
   void end_tile() noexcept {
+    choose_stops();
+    if (tiles_without_balls_ > 0) --tiles_without_balls_;
+    if (balls_ruled_out_ * kBlocksForABall < balls_asked_) tiles_without_balls_ = kTilesBeforeAnotherTry;
+    balls_asked_ = balls_ruled_out_ = 0;
+  }
+
+ private:
+  void choose_stops() noexcept {
     std::uint64_t reached = stops_.blocks;
     for (std::uint32_t s = 0; s < stops_.count; ++s) {
       if (!is_tested(s)) {
@@ -40,9 +54,10 @@ class StopChoice {
     stops_.blocks = 0;
   }
 
- private:
   // A test takes about as long as so many dimensions.
   static constexpr std::uint64_t kDimsOfATest = 4;
+  // Two balls' distance costs less than a hundredth of the blocks that they stand for.
+  static constexpr std::uint64_t kBlocksForABall = 100;
   static constexpr std::uint32_t kTilesBeforeAnotherTry = 16;
 
   bool is_tested(std::uint32_t s) const noexcept { return (stops_.tested >> s & 1u) != 0; }
@@ -55,6 +70,9 @@ class StopChoice {
 
   std::uint32_t panel_dims_;
   kernels::ScreenStops stops_;
+  std::uint64_t balls_asked_ = 0;  // of this tile
+  std::uint64_t balls_ruled_out_ = 0;
+  std::uint32_t tiles_without_balls_ = 0;
   std::uint32_t tiles_before_another_try_[kernels::ScreenStops::kMost] = {};
 };
 

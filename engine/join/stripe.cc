@@ -149,7 +149,7 @@ void Stripe::pack_screened(Side& queries) {
     }
     window.close();
   }
-  screen_.pack({coordinates(), screened_.kept_dims(), nullptr}, rows(), 0);
+  screen_.pack({coordinates(), screened_.kept_dims(), nullptr}, rows(), 0, true);
   for (std::uint32_t place = 0; place < rows(); ++place) places_.as<std::uint32_t>()[screen_.row_at()[place]] = place;
 }
 

@@ -13,7 +13,8 @@ void TileScorer::score_screened(const Stripe& stripe, const plan::Tile& tile, Si
   by_product_ = metric_ == Metric::kL2;
   const std::uint64_t shared_end = feeds_base_rows(tile) ? std::min(tile.base_end, stripe.end()) : tile.base_begin;
   const std::uint64_t shared = shared_end > tile.base_begin ? shared_end - tile.base_begin : 0;
-  cascade_->begin_tile(*window.screen, *window.dense, columns, stripe, tile.base_begin - stripe.begin(), shared);
+  cascade_->begin_tile(*window.screen, *window.dense, columns, stripe, tile.base_begin - stripe.begin(), shared,
+                       stop_choice_.asks_balls());
   load_base_thresholds(tile);
   const ScreenPanels& bases = cascade_->panels();
   walk_strips(
@@ -82,7 +83,9 @@ void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& que
   for (std::uint32_t panel = first_panel; panel < end;) {
     const std::uint32_t next =
         std::min(end, panel - panel % ScreenCascade::kPanelsOfABall + ScreenCascade::kPanelsOfABall);
-    if (cascade_->rules_out(queries, panel, limit)) {
+    const bool ruled_out = stop_choice_.asks_balls() && cascade_->rules_out(queries, panel, limit);
+    if (stop_choice_.asks_balls()) stop_choice_.count_ball(ruled_out);
+    if (ruled_out) {
       screen_up_to(panel);
       begin = next;
       cascade_->count_dropped(std::uint64_t{whole.query_rows} * (next - panel) * width);
