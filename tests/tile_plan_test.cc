@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/kernels/tile_kernel.h"
 #include "engine/plan/memory_model.h"
 #include "engine/plan/spill_model.h"
 #include "engine/topk/candidate_key.h"
@@ -114,6 +115,15 @@ TEST(TilePlan, MoreNeighboursThanRowsKeepsWhatThereIs) {
   EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 4u);
   shapes = dense_shapes(1, 1, 4, true);
   EXPECT_EQ(make_plan(shapes, std::uint64_t{1} << 30).kept, 1u);
+}
+
+// However many coordinates a screen file keeps of each row.
+TEST(TilePlan, AScreenHasNoMoreStopsThanItsKernelsTake) {
+  EXPECT_EQ(ScreenShape::most_stops(16), 0u);
+  EXPECT_EQ(ScreenShape::most_stops(32), 1u);
+  EXPECT_EQ(ScreenShape::most_stops(48), 2u);
+  EXPECT_EQ(ScreenShape::most_stops(256), 4u);
+  EXPECT_EQ(ScreenShape::most_stops(1 << 20), kernels::ScreenStops::kMost);
 }
 
 // Base rows are made ready once for each stripe, which weighs where pairs are cheap; a long job stays resumable.

@@ -54,6 +54,7 @@ struct ScreenShape {
   bool in_use() const noexcept { return first_dims != 0; }
   // Dimensions of the panels: slack, coordinates, residual norms at the stops and at the end.
   std::uint64_t panel_dims() const noexcept { return first_dims + 2 + stops; }
+  static constexpr std::uint32_t kMostStops = 5;
   static std::uint64_t stop_coordinates(std::uint32_t stop) noexcept { return storage::kScreenStep << stop; }
   // Its dimension in the panels: behind the slack, those coordinates and the stops before it.
   static std::uint32_t stop_dim(std::uint32_t stop) noexcept {
@@ -61,7 +62,7 @@ struct ScreenShape {
   }
   static std::uint32_t most_stops(std::uint64_t first_dims) noexcept {
     std::uint32_t stops = 0;
-    while (stop_coordinates(stops) < first_dims) ++stops;
+    while (stops < kMostStops && stop_coordinates(stops) < first_dims) ++stops;
     return stops;
   }
   // Coordinates that are kept of a query row for the bounds after the first.
