@@ -56,11 +56,13 @@ TEST(NearbyOrder, FillsPanelsWithRowsThatLieTogether) {
 }
 
 TEST(NearbyOrder, LooksAtScaledCoordinates) {
-  // Two directions; the rows' lengths say nothing.
+  // Two directions, and lengths from 1 to 401, by which they would be halved if they were not scaled.
   std::vector<float> values(64 * kStride), scales(64);
   for (std::uint32_t r = 0; r < 64; ++r) {
-    scales[r] = 1.0f / static_cast<float>(1 + r % 5 * 100);
-    values[r * kStride + r % 2] = 1.0f / scales[r];
+    const float length = static_cast<float>(1 + r % 5 * 100);
+    scales[r] = 1.0f / length;
+    values[r * kStride] = length;
+    values[r * kStride + 1] = r % 2 == 0 ? 0.3f * length : -0.3f * length;
   }
   std::vector<std::uint32_t> order = numbers(64);
   order_nearby({values.data(), kStride, scales.data()}, 32, order);

@@ -230,14 +230,14 @@ class RowsWithStops {
 class StoppingKernelTest : public ScreenKernelTest {};
 
 TEST_P(StoppingKernelTest, EndsBlocksAtStopsAndLosesNoPair) {
-  const RowsWithStops queries(kernel().query_width, 11), bases(200, 12);
+  const RowsWithStops queries(kernel().query_width - 1, 11), bases(200, 12);
   const PackedStrip plain(kernel(), queries.plain(), bases.plain());
   PackedStrip stopping(kernel(), queries.with_stops(), bases.with_stops());
   for (const std::uint32_t tested : {0u, 1u, 2u, 7u})
     for (const float threshold : {-10.0f, 3.0f, 9.0f, 1000.0f}) {
       ScreenStops stops{.count = 3, .dims = {16, 33, 66}, .tested = tested};
       stopping.set_stops(&stops);
-      const std::vector<float> for_queries(kernel().query_width, threshold), for_bases(200, threshold + 1.0f);
+      const std::vector<float> for_queries(kernel().query_width - 1, threshold), for_bases(200, threshold + 1.0f);
       EXPECT_EQ(stopping.screen(for_queries, for_bases), plain.screen(for_queries, for_bases));
       const std::uint64_t ended = stops.ended[0] + stops.ended[1] + stops.ended[2];
       EXPECT_EQ(stops.blocks, (200 + kernel().base_width - 1) / kernel().base_width);
@@ -247,7 +247,7 @@ TEST_P(StoppingKernelTest, EndsBlocksAtStopsAndLosesNoPair) {
       if (tested != 0 && threshold > 100.0f) {
         EXPECT_EQ(ended, stops.blocks);
       }
-      const std::vector<float> query_parts(kernel().query_width, 0.5f), base_parts(200, -0.5f);
+      const std::vector<float> query_parts(kernel().query_width - 1, 0.5f), base_parts(200, -0.5f);
       EXPECT_EQ(stopping.screen_l2(for_queries, for_bases, query_parts, base_parts),
                 plain.screen_l2(for_queries, for_bases, query_parts, base_parts));
     }

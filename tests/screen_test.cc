@@ -187,6 +187,17 @@ TEST(Screen, FewPairsAreLeftWhereRowsHaveStructure) {
   }
 }
 
+// A tile within a longer stripe has some of its rows, in the stripe's order.
+TEST(Screen, TilesWithinAStripeMeetEachPairOnce) {
+  const TempFolder folder;
+  write_matrix(folder / "a.emb", make_matrix(Kind::kLowRank, 17000, 32, 18));
+  for (const Metric metric : {Metric::kCosine, Metric::kL2}) {
+    const JobReport report = compare_with_plain(folder, {folder / "a.emb", ""}, options_for(metric, 5, ScreenUse::kOn));
+    EXPECT_TRUE(report.screened);
+    EXPECT_GT(report.plan.stripe_rows, 2 * report.plan.tile_columns) << "no tile lies within a stripe any more";
+  }
+}
+
 // Rows sorted by cluster: tiles far from a stripe's rows are dropped as a whole.
 TEST(Screen, TilesFarApartAreDroppedAtOnce) {
   const TempFolder folder;

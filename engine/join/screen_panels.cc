@@ -90,7 +90,11 @@ void ScreenPanels::pack(const screen::CoordinateRows& coordinates, std::uint64_t
       write_panel_row(coordinates.row(row), row, coordinates.scale(row), scaled_rows_.as<float>() + r * dims());
     }
     pack_panel_(scaled_rows_.as<float>(), dims(), count, dims(), panels_.as<float>() + done / width_ * panel_floats_);
-    if (with_balls) enclose_panel(done / width_, count);
+    if (!with_balls) continue;
+    // What stands at stops is no part of the products that balls bound.
+    for (std::uint32_t r = 0; r < count; ++r)
+      for (std::uint32_t s = 0; s < shape_.stops; ++s) scaled_rows_.as<float>()[r * dims() + shape_.stop_dim(s)] = 0.0f;
+    enclose_panel(done / width_, count);
   }
 }
 

@@ -76,7 +76,7 @@ void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& que
     if (part.base_panel_count == 0) return;
     part.base_panels = whole.base_panels + (begin - first_panel) * cascade_->panels().panel_floats();
     part.base_thresholds = base_limits_.as<float>() + begin * width;
-    part.base_offsets = base_limit_offsets_.as<float>() + begin * width;
+    if (by_product_) part.base_offsets = base_limit_offsets_.as<float>() + begin * width;
     part.first_pair = whole.first_pair + skipped;
     screen_strip(part, for_queries_.list);
   };

@@ -29,7 +29,7 @@ namespace simtile::kernels {
 
 // A first look at pairs may end before the last dimension. A *stop* is a dimension of the panels that is no part of the
 // pairs' sums: their products in it, added to the sums over the dimensions before it, other stops left out, bound the
-// whole sums from above. A block of pairs none of which passes with that ends there.
+// pairs' scores as well as the whole sums do. A block of pairs none of which passes with that ends there.
 struct ScreenStops {
   static constexpr std::uint32_t kMost = 5;
   std::uint32_t count = 0;

@@ -109,7 +109,10 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
     const std::uint64_t scratch =
         (columns * shapes.query_width + shapes.screen.panel_dims() * shapes.base_width) * sizeof(float);
     const std::uint64_t places = columns * sizeof(std::uint32_t);
-    return survivors + limits + rows + scratch + places + column_state + 30 * 4096;
+    // Around so many panels at once (ScreenCascade::kPanelsOfABall).
+    const std::uint64_t balls = divide_up(columns, std::uint64_t{8} * shapes.base_width) *
+                                (shapes.screen.panel_dims() * sizeof(float) + 3 * sizeof(double));
+    return survivors + limits + rows + scratch + places + balls + column_state + 30 * 4096;
   }
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
@@ -139,7 +142,7 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
   if (shapes.screen.in_use())
     return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
                    (shapes.screen.kept_dims() + shapes.dims) * sizeof(float) + sizeof(std::uint32_t)) +
-           shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 9 * 4096;
+           shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 15 * 4096;
   if (shapes.plans_a_look())
     return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);
   const std::uint64_t unpacked = shapes.few_queries ? rows : 0;

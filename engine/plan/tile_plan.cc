@@ -21,6 +21,8 @@ namespace {
 // A packed tile should stay in half of a 1 MiB second-level cache while the stripe streams past it.
 constexpr std::uint64_t kTileBytes = 512 * 1024;
 constexpr std::uint64_t kMaxTileColumns = 2048;
+// Where blocks may end at stops (ScreenShape), most do, and more of them in wider tiles: a quarter or so is near.
+constexpr std::uint64_t kShareNear = 4;
 // With few queries, base rows pass once: a tile is as large as a window is cheap to map.
 constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
 // Beyond this many rows a stripe gains little: packing a base row is lost among its scores, and the panels leave the
@@ -65,9 +67,8 @@ double arrivals_of_row(const Shapes& shapes, std::uint64_t kept) {
 std::uint64_t near_row_bytes(const Shapes& shapes) {
   if (shapes.sparse) return shapes.base.bytes_on_average;
   if (shapes.screen.in_use()) {
-    // Most blocks end at a stop, more of them where more rows are put in order: a quarter or so is near.
     const std::uint64_t bytes = shapes.screen.kept_dims() * sizeof(float);
-    return shapes.screen.stops == 0 ? bytes : bytes / 4;
+    return shapes.screen.stops == 0 ? bytes : bytes / kShareNear;
   }
   if (shapes.plans_a_look()) return shapes.rounded_floats * sizeof(float);
   return shapes.dims * sizeof(float);
@@ -173,6 +174,10 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
          kSecondsPerSpilledEntry * (spilled.entries_added + spilled.entries_merged);
 }
 
+std::uint64_t narrower_columns(const Shapes& shapes, std::uint64_t columns) {
+  return std::max<std::uint64_t>(shapes.base_width, columns / kShareNear / shapes.base_width * shapes.base_width);
+}
+
 // The plan with the whole state in memory and stripes of the preferred size, or else, of those that fit, the one with
 // the least overhead.
 bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
@@ -193,22 +198,30 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   };
 
   TilePlan candidate = plan;
-  candidate.tile_columns = preferred_columns(shapes);
-  for (const std::uint64_t capacity : {preferred_capacity(plan.kept), least_capacity(plan.kept)}) {
-    candidate.reservoir_capacity = capacity;
-    candidate.resident = true;
-    candidate.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
-    candidate.spill_bytes = 0;
-    consider(candidate, stripe);
-    if (least_seconds && plan.resident && plan.stripe_rows >= good_enough) return true;
-    candidate.resident = false;
-    candidate.tiles_in_flight = shapes.threads + 1;
-    for (const std::uint64_t spill : kSpillBytes) {
-      candidate.spill_bytes = shapes.self_join ? spill : 0;
-      consider(candidate, largest);
-      if (!shapes.self_join) break;
+  // With the top-K state in memory, and without; true once that is as good as any plan.
+  const auto consider_tiles_of = [&](std::uint64_t columns) {
+    candidate.tile_columns = columns;
+    for (const std::uint64_t capacity : {preferred_capacity(plan.kept), least_capacity(plan.kept)}) {
+      candidate.reservoir_capacity = capacity;
+      candidate.resident = true;
+      candidate.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
+      candidate.spill_bytes = 0;
+      consider(candidate, stripe);
+      if (least_seconds && plan.resident && plan.stripe_rows >= good_enough) return true;
+      candidate.resident = false;
+      candidate.tiles_in_flight = shapes.threads + 1;
+      for (const std::uint64_t spill : kSpillBytes) {
+        candidate.spill_bytes = shapes.self_join ? spill : 0;
+        consider(candidate, largest);
+        if (!shapes.self_join) break;
+      }
     }
-  }
+    return false;
+  };
+  const std::uint64_t columns = preferred_columns(shapes);
+  if (consider_tiles_of(columns)) return true;
+  // Where memory is short, longer stripes are worth more than rows put in order by the thousand.
+  if (shapes.screen.stops != 0 && consider_tiles_of(narrower_columns(shapes, columns))) return true;
   while (!least_seconds && candidate.tile_columns > shapes.base_width) {
     candidate.tile_columns =
         std::max<std::uint64_t>(shapes.base_width, candidate.tile_columns / 2 / shapes.base_width * shapes.base_width);

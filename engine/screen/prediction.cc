@@ -30,7 +30,7 @@ constexpr double kNsPerDimRows = 0.06;
 constexpr double kNsPerDimDefinition = 0.17;
 // Scored by the definition, of the pairs that are left: these, for each neighbour that is wanted.
 constexpr double kEntering = 3.5;
-constexpr double kRowsSeeded = 600.0;
+constexpr double kRowsSeeded = 300.0;
 constexpr double kNsPerRow = 10000.0;
 // With a first look instead, nothing is seeded: so many rows for each neighbour are scored by the tile kernel first.
 constexpr double kRowsBeforeALook = 20.0;
@@ -211,7 +211,7 @@ class CostModel {
     const std::uint32_t stops = blocks_left.empty() ? 0 : plan::ScreenShape::most_stops(first_dims);
     for (std::uint32_t s = 0; s < stops; ++s) {
       const std::uint64_t here = plan::ScreenShape::stop_coordinates(s);
-      const std::uint64_t next = std::min(first_dims, plan::ScreenShape::stop_coordinates(s + 1));
+      const std::uint64_t next = s + 1 == stops ? first_dims : plan::ScreenShape::stop_coordinates(s + 1);
       dims += reached * static_cast<double>(here - done);
       done = here;
       const double left = std::min(reached, blocks_left[s]);

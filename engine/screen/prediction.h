@@ -28,7 +28,7 @@ double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueri
                   std::uint64_t prefix_dims, const PredictedJob& job);
 
 // Looks for the cheapest numbers of coordinates; `cost` says what they would save. Memory: sample rows x
-// (columns + 1.1 x prefix_dims) floats at most.
+// (columns + 1.1 x prefix_dims + 16) floats at most.
 Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
                    const Sample& sample, const SampledQueries& queries, const Basis& basis, const PredictedJob& job);
 
