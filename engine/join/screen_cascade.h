@@ -57,7 +57,7 @@ class ScreenCascade {
   std::uint64_t first_place_met(std::uint64_t stripe_place) const noexcept;
   const kernels::ScreenKernel& kernel() const noexcept { return *screen_kernel_; }
   // Base panels are ruled out so many at a time.
-  static constexpr std::uint32_t kPanelsOfABall = 8;
+  static constexpr std::uint32_t kPanelsOfABall = plan::ScreenShape::kPanelsOfABall;
   // Whether no pair of a stripe's panel, in its ball, and the base panels from `first_panel` on that share its ball can
   // have a bound of `limit` or more.
   bool rules_out(const ScreenBall& queries, std::uint32_t first_panel, double limit) const noexcept;

@@ -109,8 +109,7 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
     const std::uint64_t scratch =
         (columns * shapes.query_width + shapes.screen.panel_dims() * shapes.base_width) * sizeof(float);
     const std::uint64_t places = columns * sizeof(std::uint32_t);
-    // Around so many panels at once (ScreenCascade::kPanelsOfABall).
-    const std::uint64_t balls = divide_up(columns, std::uint64_t{8} * shapes.base_width) *
+    const std::uint64_t balls = divide_up(columns, std::uint64_t{ScreenShape::kPanelsOfABall} * shapes.base_width) *
                                 (shapes.screen.panel_dims() * sizeof(float) + 3 * sizeof(double));
     return survivors + limits + rows + scratch + places + balls + column_state + 30 * 4096;
   }

@@ -54,6 +54,8 @@ struct ScreenShape {
   bool in_use() const noexcept { return first_dims != 0; }
   // Dimensions of the panels: slack, coordinates, residual norms at the stops and at the end.
   std::uint64_t panel_dims() const noexcept { return first_dims + 2 + stops; }
+  // Base panels that share a ball, by which they are ruled out at once (join/screen_panels.h).
+  static constexpr std::uint32_t kPanelsOfABall = 8;
   static constexpr std::uint32_t kMostStops = 5;
   static std::uint64_t stop_coordinates(std::uint32_t stop) noexcept { return storage::kScreenStep << stop; }
   // Its dimension in the panels: behind the slack, those coordinates and the stops before it.
