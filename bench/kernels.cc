@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "bench/few_query_scans.h"
 #include "bench/machine_limits.h"
+#include "bench/share_of_limit.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/storage/element.h"
 #include "engine/topk/candidate_key.h"
@@ -31,29 +33,6 @@ std::vector<Isa> supported_sets() {
     if (kernels::is_supported(isa)) sets.push_back(isa);
   return sets;
 }
-
-void report_rate(benchmark::State& state, const char* name, double per_iteration) {
-  state.counters[name] =
-      benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
-}
-
-// Sets a rate beside a limit of the machine, the better of two measurements of it: before the work and after it.
-class ShareOfLimit {
- public:
-  explicit ShareOfLimit(std::function<double()> measure_limit)
-      : measure_limit_(std::move(measure_limit)), before_(measure_limit_()), start_(thread_seconds()) {}
-
-  void report(benchmark::State& state, const char* name, double per_iteration) const {
-    const double seconds = thread_seconds() - start_;
-    const double rate = per_iteration * static_cast<double>(state.iterations()) / seconds;
-    state.counters[name] = rate / std::max(before_, measure_limit_());
-  }
-
- private:
-  std::function<double()> measure_limit_;
-  double before_;
-  double start_;
-};
 
 std::vector<float> gaussian(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
@@ -316,6 +295,7 @@ void register_all() {
         ->Arg(1000);
   }
   benchmark::RegisterBenchmark("read_bandwidth", read_bandwidth)->UseRealTime();
+  register_few_query_scans();
   for (const ElementType type :
        {ElementType::kF32, ElementType::kF16, ElementType::kBF16, ElementType::kI8, ElementType::kU8})
     benchmark::RegisterBenchmark(("decode/" + std::string(to_string(type))).c_str(), decode, type)
