@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "engine/plan/memory_model.h"
@@ -54,39 +55,98 @@ class FewQueryLookTest : public testing::TestWithParam<Isa> {
   const kernels::TileKernel& kernel() const { return kernels::select_kernel(GetParam()); }
 };
 
+// What a row's elements are, without an i8 row's scale.
+std::vector<double> stored_values(const StoredMatrix& base, std::uint32_t row) {
+  std::vector<double> values;
+  for (std::uint64_t d = 0; d < base.decoded.columns; ++d) {
+    const auto value = static_cast<double>(base.decoded.row(row)[d]);
+    values.push_back(base.type == ElementType::kI8 ? std::nearbyint(value / static_cast<double>(base.scales[row]))
+                                                   : value);
+  }
+  return values;
+}
+
+double inner_product(const std::vector<double>& x, const std::vector<double>& y) {
+  return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
+}
+
+void check_products(const kernels::TileKernel& kernel, const StoredMatrix& base, std::uint32_t query_count,
+                    bool exact_squares) {
+  const auto dims = static_cast<std::uint32_t>(base.decoded.columns);
+  const auto base_count = static_cast<std::uint32_t>(base.decoded.rows);
+  const bool of_integers = base.type == ElementType::kI8 || base.type == ElementType::kU8;
+  const TestMatrix queries = tests::random_matrix(query_count, dims, dims + query_count);
+  std::vector<std::int16_t> integers(query_count * dims);
+  std::mt19937 random(dims);
+  for (std::int16_t& value : integers) value = static_cast<std::int16_t>(static_cast<int>(random() % 65535) - 32767);
+  constexpr float kGuard = 12345.0f;
+  std::vector<float> products(query_count * base_count + 8, kGuard), squares(base_count + 8, kGuard);
+  kernels::multiply_stored_rows_of(kernel, base.type)({.queries = queries.values.data(),
+                                                       .integer_queries = integers.data(),
+                                                       .base_rows = base.bytes.data(),
+                                                       .base_row_stride = base.stride,
+                                                       .dims = dims,
+                                                       .query_count = query_count,
+                                                       .base_count = base_count,
+                                                       .exact_squares = exact_squares,
+                                                       .products = products.data(),
+                                                       .squares = squares.data()});
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(products[query_count * base_count + i], kGuard);
+    EXPECT_EQ(squares[base_count + i], kGuard);
+  }
+  const double share = (dims + 16.0) * 0x1p-24;
+  for (std::uint32_t b = 0; b < base_count; ++b) {
+    const std::vector<double> stored = stored_values(base, b);
+    const double square = inner_product(stored, stored);
+    EXPECT_GE(static_cast<double>(squares[b]), square * (1.0 - share));
+    if (exact_squares) {
+      EXPECT_LE(static_cast<double>(squares[b]), square * (1.0 + share));
+    }
+    for (std::uint32_t q = 0; q < query_count; ++q) {
+      std::vector<double> query(queries.row(q), queries.row(q) + dims);
+      if (of_integers) query.assign(integers.begin() + q * dims, integers.begin() + (q + 1) * dims);
+      EXPECT_NEAR(products[q * base_count + b], inner_product(query, stored),
+                  share * std::sqrt(square * inner_product(query, query)))
+          << to_string(base.type) << ' ' << dims << ' ' << query_count << ' ' << base_count;
+    }
+  }
+}
+
 TEST_P(FewQueryLookTest, ProductsOfStoredRowsAreAsNearAsTheySay) {
   for (const ElementType type : kTypes)
-    for (const std::uint32_t dims : {1u, 7u, 8u, 9u, 64u, 133u})
-      for (const std::uint32_t query_count : {1u, 2u, 3u, 4u, 5u, 8u, 11u})
-        for (const std::uint32_t base_count : {1u, 2u, 5u}) {
-          const TestMatrix queries = tests::random_matrix(query_count, dims, dims + query_count);
-          const StoredMatrix base(tests::random_matrix(base_count, dims, base_count), type);
-          constexpr float kGuard = 12345.0f;
-          std::vector<float> products(query_count * base_count + 8, kGuard), squares(base_count + 8, kGuard);
-          kernels::multiply_stored_rows_of(kernel(), type)({queries.values.data(), base.bytes.data(), base.stride, dims,
-                                                            query_count, base_count, products.data(), squares.data()});
-          for (std::uint32_t i = 0; i < 8; ++i) {
-            EXPECT_EQ(products[query_count * base_count + i], kGuard);
-            EXPECT_EQ(squares[base_count + i], kGuard);
-          }
-          const double share = (dims + 16.0) * 0x1p-24;
-          for (std::uint32_t b = 0; b < base_count; ++b) {
-            const auto stored = [&](std::uint32_t d) {
-              const auto value = static_cast<double>(base.decoded.row(b)[d]);
-              return type == ElementType::kI8 ? std::nearbyint(value / static_cast<double>(base.scales[b])) : value;
-            };
-            double square = 0.0;
-            for (std::uint32_t d = 0; d < dims; ++d) square += stored(d) * stored(d);
-            EXPECT_NEAR(squares[b], square, share * square);
-            for (std::uint32_t q = 0; q < query_count; ++q) {
-              double product = 0.0;
-              for (std::uint32_t d = 0; d < dims; ++d) product += static_cast<double>(queries.row(q)[d]) * stored(d);
-              EXPECT_NEAR(products[q * base_count + b], product,
-                          share * std::sqrt(square) * row_norm(queries.row(q), dims))
-                  << to_string(type) << ' ' << dims << ' ' << query_count << ' ' << base_count;
-            }
-          }
-        }
+    for (const std::uint32_t dims : {1u, 7u, 8u, 9u, 31u, 64u, 133u})
+      for (const std::uint32_t base_count : {1u, 2u, 5u}) {
+        const StoredMatrix base(tests::random_matrix(base_count, dims, base_count), type);
+        for (const std::uint32_t query_count : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 11u})
+          for (const bool exact_squares : {false, true}) check_products(kernel(), base, query_count, exact_squares);
+      }
+}
+
+// The largest products that there are, of more dimensions than are added exactly.
+TEST_P(FewQueryLookTest, SumsOfLargeIntegersDoNotOverflow) {
+  for (const ElementType type : {ElementType::kI8, ElementType::kU8})
+    for (const std::uint32_t dims : {2048u, 2063u, 5000u}) {
+      const int value = type == ElementType::kI8 ? -128 : 255;
+      const std::vector<std::byte> base(dims, static_cast<std::byte>(value));
+      for (const std::int16_t of_query : {std::int16_t{-32767}, std::int16_t{32767}}) {
+        const std::vector<std::int16_t> query(dims, of_query);
+        float product = 0.0f, square = 0.0f;
+        kernels::multiply_stored_rows_of(kernel(), type)({.queries = nullptr,
+                                                          .integer_queries = query.data(),
+                                                          .base_rows = base.data(),
+                                                          .base_row_stride = dims,
+                                                          .dims = dims,
+                                                          .query_count = 1,
+                                                          .base_count = 1,
+                                                          .exact_squares = true,
+                                                          .products = &product,
+                                                          .squares = &square});
+        const double expected = static_cast<double>(dims) * value * of_query;
+        EXPECT_NEAR(product, expected, 1e-6 * std::abs(expected)) << to_string(type) << ' ' << dims;
+        EXPECT_NEAR(square, static_cast<double>(dims) * value * value, 1e-6 * dims * value * value);
+      }
+    }
 }
 
 TestMatrix as_the_metric_takes(TestMatrix matrix, Metric metric) {
@@ -126,7 +186,8 @@ void check_look(const kernels::TileKernel& kernel, Metric metric, const TestMatr
         expected[first_pair + (q << kQueryShift) + b] = std::bit_cast<std::uint32_t>(scores[b] + 0.0f);
   }
   FewQueryLook look(kernel);
-  look.set_queries(metric, queries.values.data(), static_cast<std::size_t>(queries.rows), dims);
+  std::vector<std::int16_t> integers(queries.values.size());
+  look.set_queries(metric, queries.values.data(), static_cast<std::size_t>(queries.rows), dims, integers.data());
   std::vector<float> room(plan::few_query_room_floats(queries.rows, base_count, dims));
   std::vector<float> scores(queries.rows * base_count + kernels::kSurvivorSlack);
   std::vector<std::uint32_t> pairs(scores.size());
@@ -198,7 +259,8 @@ TEST_P(FewQueryLookTest, LeavesFewPairsOfRandomRows) {
   std::vector<std::uint32_t> pairs(scores.size());
   kernels::Survivors survivors{scores.data(), pairs.data(), 0};
   FewQueryLook look(kernel());
-  look.set_queries(Metric::kInnerProduct, queries.values.data(), 16, 256);
+  std::vector<std::int16_t> integers(queries.values.size());
+  look.set_queries(Metric::kInnerProduct, queries.values.data(), 16, 256, integers.data());
   const std::uint32_t scored = look.score(
       {base.bytes.data(), base.stride, base.type, factors.data(), 1000}, thresholds.data(), 0,
       [&](std::uint32_t row, float* values) { std::copy_n(base.decoded.row(row), 256, values); }, room.data(),

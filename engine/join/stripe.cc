@@ -82,6 +82,7 @@ Stripe::Stripe(PageBudget& budget, const plan::Shapes& shapes, const plan::TileP
   scratch_ = BudgetedMemory(budget, panel_floats_ * sizeof(float));
   if (shapes.few_queries) {
     rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(float));
+    integer_rows_ = BudgetedMemory(budget, plan.stripe_rows * dims_ * sizeof(std::int16_t));
     few_query_look_.emplace(kernel);
   } else if (metric == Metric::kL2) {
     norms_ = BudgetedMemory(budget, round_up(plan.stripe_rows, panel_width_) * sizeof(double));
@@ -114,7 +115,8 @@ void Stripe::pack_dense(Side& queries) {
       for (std::uint64_t r = 0; r < rows; ++r) window.decode(r, rows_.as<float>() + (at - begin_ + r) * dims_);
     window.close();
   }
-  if (few_query_look_) few_query_look_->set_queries(metric_, rows_.as<float>(), rows(), dims_);
+  if (few_query_look_)
+    few_query_look_->set_queries(metric_, rows_.as<float>(), rows(), dims_, integer_rows_.as<std::int16_t>());
   if (norms_.bytes() == 0) return;
   for (std::uint64_t row = 0; row < rows(); row += panel_width_)
     panel_norms(panel(row / panel_width_), panel_width_, dims_, norms_.as<double>() + row);

@@ -82,7 +82,8 @@ class Stripe {
   ScreenPanels screen_;
   BudgetedMemory coordinates_;
   BudgetedMemory places_;
-  BudgetedMemory rows_;  // of few queries, too
+  BudgetedMemory rows_;          // of few queries, too
+  BudgetedMemory integer_rows_;  // of few queries
   std::optional<screen::FewQueryLook> few_query_look_;
   std::optional<RoundedRows> rounded_;
   BudgetedMemory values_;  // sparse

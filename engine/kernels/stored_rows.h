@@ -11,15 +11,20 @@
 
 namespace simtile::kernels {
 
+// Integers meet integers: a query for rows of i8 and u8 is rounded to 16 bits, of which -32768 is not used.
+inline constexpr std::int16_t kLargestQueryInteger = 32767;
+
 struct StoredRows {
-  const float* queries;         // query_count rows of dims, one after the other
-  const std::byte* base_rows;   // base_count rows of dims elements; of i8, without their scales
-  std::size_t base_row_stride;  // bytes
+  const float* queries;                 // query_count rows of dims, one after the other
+  const std::int16_t* integer_queries;  // the same, in units that the caller knows: what i8 and u8 take
+  const std::byte* base_rows;           // base_count rows of dims elements; of i8, without their scales
+  std::size_t base_row_stride;          // bytes
   std::uint32_t dims;
   std::uint32_t query_count;
   std::uint32_t base_count;
-  float* products;  // query_count x base_count
-  float* squares;   // base_count: each base row's product with itself
+  bool exact_squares;  // else an upper bound is enough, which takes less time
+  float* products;     // query_count x base_count
+  float* squares;      // base_count: each base row's product with itself, or no less
 };
 // Each of the sums is of at most dims + 16 rounded steps.
 using MultiplyStoredRows = void (*)(const StoredRows& rows);

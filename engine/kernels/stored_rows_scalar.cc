@@ -31,14 +31,9 @@ struct BF16 {
     return value;
   }
 };
-template <typename Integer>
-struct Integers {
-  static constexpr std::size_t kBytes = sizeof(Integer);
-  static float value(const std::byte* element) { return static_cast<float>(load<Integer>(element)); }
-};
 
 template <typename Element>
-void multiply(const StoredRows& rows) {
+void multiply_floats(const StoredRows& rows) {
   for (std::uint32_t b = 0; b < rows.base_count; ++b) {
     const std::byte* base = rows.base_rows + b * rows.base_row_stride;
     const auto product_with = [&](auto query) {
@@ -54,14 +49,31 @@ void multiply(const StoredRows& rows) {
   }
 }
 
+template <typename Integer>
+void multiply_integers(const StoredRows& rows) {
+  for (std::uint32_t b = 0; b < rows.base_count; ++b) {
+    const std::byte* base = rows.base_rows + b * rows.base_row_stride;
+    const auto product_with = [&](auto query) {
+      std::int64_t sum = 0;
+      for (std::uint32_t d = 0; d < rows.dims; ++d) sum += std::int64_t{query(d)} * load<Integer>(base + d);
+      return static_cast<float>(sum);
+    };
+    rows.squares[b] = product_with([&](std::uint32_t d) { return load<Integer>(base + d); });
+    for (std::uint32_t q = 0; q < rows.query_count; ++q) {
+      const std::int16_t* query = rows.integer_queries + std::size_t{q} * rows.dims;
+      rows.products[std::size_t{q} * rows.base_count + b] = product_with([&](std::uint32_t d) { return query[d]; });
+    }
+  }
+}
+
 }  // namespace
 
 const StoredRowsKernel kScalarStoredRows{
-    .f32 = multiply<F32>,
-    .f16 = multiply<F16>,
-    .bf16 = multiply<BF16>,
-    .i8 = multiply<Integers<std::int8_t>>,
-    .u8 = multiply<Integers<std::uint8_t>>,
+    .f32 = multiply_floats<F32>,
+    .f16 = multiply_floats<F16>,
+    .bf16 = multiply_floats<BF16>,
+    .i8 = multiply_integers<std::int8_t>,
+    .u8 = multiply_integers<std::uint8_t>,
 };
 
 }  // namespace simtile::kernels

@@ -144,8 +144,10 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
            shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 15 * 4096;
   if (shapes.plans_a_look())
     return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);
-  const std::uint64_t unpacked = shapes.few_queries ? rows : 0;
-  return (rows + shapes.query_width + unpacked) * shapes.dims * sizeof(float) + rows * sizeof(double) + 4 * 4096;
+  // As they are, and as integers.
+  const std::uint64_t unpacked =
+      shapes.few_queries ? rows * shapes.dims * (sizeof(float) + sizeof(std::int16_t)) + 4096 : 0;
+  return (rows + shapes.query_width) * shapes.dims * sizeof(float) + unpacked + rows * sizeof(double) + 4 * 4096;
 }
 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }

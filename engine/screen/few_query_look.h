@@ -13,10 +13,14 @@
 //   values rounded when scaled   at most 4 u |x| |y|
 //   n                            at least |s| (1 - g(D + 16))
 // so that  score <= f p + slack |x| f n, with the slack of ScreenMargin::of_whole_rows: g(D + 16) + 2 g(D + 64) + 16 u
-// and 5% more, of which this computation's own few roundings take the rest. l2 is |x|^2 + |y|^2 - 2 x.y, whose terms
-// are off by less than slack (|x|^2 + |y|^2) together; the definition's own sum has positive terms alone, so that it is
-// off by at most g(D + 2) of itself. Pairs of rows whose norms ScreenMargin does not take always pass, but for base
-// rows shorter than that where the score is a product: then it is at most |x| f times the smallest norm.
+// and 5% more, of which this computation's own few roundings take the rest. Where n is no more than a bound on |s| (a
+// score that is a product needs none better), all of it holds as well.
+// Rows of i8 and u8 meet queries of 16-bit integers: x is rounded to w = unit times integers, and x.y <= w.y + e |y|,
+// where e = |x - w| is measured, in binary64, and taken 1% larger for what rounding does to w instead of x.
+// l2 is |x|^2 + |y|^2 - 2 x.y, whose terms are off by less than slack (|x|^2 + |y|^2) together, and 2 e |y|; the
+// definition's own sum has positive terms alone, so that it is off by at most g(D + 2) of itself. Pairs of rows whose
+// norms ScreenMargin does not take always pass, but for base rows shorter than that where the score is a product: then
+// it is at most |x| f times the smallest norm.
 //
 // Threads: set_queries() from one thread; afterwards score() may be called from many at once, each with its own room.
 #pragma once
@@ -38,8 +42,9 @@ class FewQueryLook {
 
   explicit FewQueryLook(const kernels::TileKernel& kernel) : kernel_(&kernel) {}
 
-  // `rows`: `count` rows of dims, as the metric takes them (for a cosine of norm one); they must outlive their use.
-  void set_queries(Metric metric, const float* rows, std::size_t count, std::uint64_t dims);
+  // `rows`: `count` rows of dims, as the metric takes them (for a cosine of norm one). `integer_rows` is room for as
+  // many values. Both must outlive their use.
+  void set_queries(Metric metric, const float* rows, std::size_t count, std::uint64_t dims, std::int16_t* integer_rows);
 
   struct BaseRows {
     const std::byte* stored;
@@ -56,7 +61,7 @@ class FewQueryLook {
                       float* room, kernels::Survivors& survivors) const {
     std::uint32_t* pairs = survivors.pairs + survivors.count;
     const std::uint32_t count = find(bases, thresholds, room, pairs);
-    float* decoded = room + (query_norms_.size() + 2) * bases.count;
+    float* decoded = room + (queries_.size() + 2) * bases.count;
     // Of the rows that are decoded, one after the other.
     std::uint16_t row_at[kMostRows];
     std::uint16_t place_of[kMostRows];
@@ -83,12 +88,21 @@ class FewQueryLook {
   void score_by_definition(const float* decoded, const float* thresholds, const std::uint16_t* row_at,
                            std::uint32_t count, std::uint32_t first_pair, kernels::Survivors& survivors) const noexcept;
 
+  struct Query {
+    float norm;      // not a number where the margin does not take it
+    float unit;      // of its integers
+    float rounding;  // at least the norm of what they leave out
+  };
+  static void round_to_integers(const float* row, std::size_t dims, Query& query, std::int16_t* integers) noexcept;
+  void bound_norms(const BaseRows& bases, float* factors, float* norms) const noexcept;
+
   const kernels::TileKernel* kernel_;
   Metric metric_ = Metric::kCosine;
-  const float* queries_ = nullptr;
+  const float* rows_ = nullptr;
+  const std::int16_t* integer_rows_ = nullptr;
   std::uint32_t dims_ = 0;
   float slack_ = 0.0f;
-  std::vector<float> query_norms_;  // not a number where the margin does not take them
+  std::vector<Query> queries_;
 };
 
 }  // namespace simtile::screen

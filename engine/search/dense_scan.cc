@@ -75,7 +75,10 @@ void DenseScan::take_queries(const BaseRows& base, std::span<const SearchQuery> 
   for (std::size_t q = 0; q < queries_; q += width)
     pack(query_rows_.data() + q * dims, dims, static_cast<std::uint32_t>(std::min(width, queries_ - q)),
          static_cast<std::uint32_t>(dims), query_panels_.data() + q * dims);
-  if (few_) look_.set_queries(metric_, query_rows_.data(), queries_, dims);
+  if (few_) {
+    grow(integer_query_rows_, queries_ * dims);
+    look_.set_queries(metric_, query_rows_.data(), queries_, dims, integer_query_rows_.data());
+  }
 }
 
 void DenseScan::make_room(const BaseRows& base, Thread& thread) const {

@@ -82,6 +82,7 @@ class DenseScan {
   std::uint64_t chunk_rows_ = 0;
   screen::FewQueryLook look_;  // few queries
   AlignedVector<float> query_rows_;
+  std::vector<std::int16_t> integer_query_rows_;  // few queries: room for their look
   AlignedVector<float> query_panels_;
   std::vector<std::uint64_t> top_k_;
   std::vector<std::uint64_t> excluded_;  // each query's, sorted, one after the other
