@@ -239,6 +239,25 @@ TEST_P(FewQueryLookTest, NoPairIsLostNorAnotherFound) {
       }
 }
 
+// A query of which rounding to integers leaves out as much as it can beside its norm, and base rows that lie along
+// that.
+TEST_P(FewQueryLookTest, NoPairIsLostToAQuerysRounding) {
+  constexpr std::uint64_t kDims = 200;
+  for (const Metric metric : kMetrics)
+    for (unsigned seed = 1; seed <= 5; ++seed) {
+      TestMatrix query = scaled(tests::random_matrix(1, kDims, seed), 0.1f);
+      query.values[0] = 14.0f;
+      query = as_the_metric_takes(query, metric);
+      const double unit = static_cast<double>(query.values[0] / kernels::kLargestQueryInteger);
+      TestMatrix base = query;
+      for (float& value : base.values) {
+        const double integers = static_cast<double>(value) / unit;
+        value = integers >= std::nearbyint(integers) ? 1.0f : -1.0f;
+      }
+      check_look(kernel(), metric, query, {base, ElementType::kI8}, "along what rounding leaves out");
+    }
+}
+
 // Beyond what the margin takes, and where products overflow or vanish.
 TEST_P(FewQueryLookTest, NoPairOfHugeOrTinyRowsIsLost) {
   for (const Metric metric : kMetrics)
