@@ -57,25 +57,32 @@ requires(Element::kIsInteger) inline void multiply_block(const StoredRows& rows,
       for (std::uint32_t q = 0; q < kQueries; ++q) exact[q][r] = _mm256_setzero_si256();
     }
     const std::uint32_t end = rows.dims - d < kExactDims ? rows.dims : d + kExactDims;
-    for (; d + kIntegerLanes <= end; d += kIntegerLanes) {
+    const auto take_vector = [&](std::uint32_t at) __attribute__((always_inline)) {
       __m256i values[kRows];
 #pragma GCC unroll 2
       for (std::uint32_t r = 0; r < kRows; ++r) {
-        const std::byte* at = base[r] + d;
-        if constexpr (kAhead) _mm_prefetch(reinterpret_cast<const char*>(at) + kPrefetchBytes, _MM_HINT_T0);
-        values[r] = Element::values(at);
+        values[r] = Element::values(base[r] + at);
         if constexpr (kSums)
           exact_squares[r] = _mm256_add_epi32(exact_squares[r], _mm256_madd_epi16(values[r], values[r]));
       }
 #pragma GCC unroll 4
       for (std::uint32_t q = 0; q < kQueries; ++q) {
         const __m256i of_query =
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + std::size_t{q} * rows.dims + d));
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + std::size_t{q} * rows.dims + at));
 #pragma GCC unroll 2
         for (std::uint32_t r = 0; r < kRows; ++r)
           exact[q][r] = _mm256_add_epi32(exact[q][r], _mm256_madd_epi16(of_query, values[r]));
       }
+    };
+    for (; d + kLineBytes <= end; d += kLineBytes) {
+      if constexpr (kAhead)
+#pragma GCC unroll 2
+        for (std::uint32_t r = 0; r < kRows; ++r)
+          _mm_prefetch(reinterpret_cast<const char*>(base[r]) + d + kPrefetchBytes, _MM_HINT_T0);
+#pragma GCC unroll 4
+      for (std::uint32_t v = 0; v < kLineBytes; v += kIntegerLanes) take_vector(d + v);
     }
+    for (; d + kIntegerLanes <= end; d += kIntegerLanes) take_vector(d);
 #pragma GCC unroll 2
     for (std::uint32_t r = 0; r < kRows; ++r) {
       if constexpr (kSums) squares[r] = _mm256_add_ps(squares[r], _mm256_cvtepi32_ps(exact_squares[r]));
