@@ -9,8 +9,8 @@
 #include "engine/formats/dense_source.h"
 #include "engine/formats/excerpt.h"
 #include "engine/formats/hdf5_library.h"
+#include "engine/formats/refuse.h"
 #include "engine/formats/sources.h"
-#include "simtile/error.h"
 
 namespace simtile::formats {
 namespace {
@@ -43,10 +43,6 @@ class Handle {
   hid_t id_;
   herr_t (*close_)(hid_t);
 };
-
-[[noreturn]] void refuse(const std::string& path, const std::string& why) {
-  throw Error(ErrorCode::kCorrupt, "'" + path + "' " + why);
-}
 
 // How a dataset's elements come into memory: in this machine's type for them, which is wider where there is none of
 // their size (f16).

@@ -29,7 +29,7 @@ struct Header {
   std::uint64_t entries = 0;
 };
 
-[[noreturn]] void refuse(const LineReader& lines, const std::string& why) {
+[[noreturn]] void refuse_line(const LineReader& lines, const std::string& why) {
   throw Error(ErrorCode::kCorrupt, lines.where() + ": " + why);
 }
 
@@ -49,45 +49,47 @@ void parse_banner(const LineReader& lines, std::string_view line, Header* header
   for (std::string& word : words)
     for (const char c : take_token(&line)) word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (words[0] != "%%matrixmarket" || words[1] != "matrix")
-    refuse(lines, "it does not start with '%%MatrixMarket matrix'");
+    refuse_line(lines, "it does not start with '%%MatrixMarket matrix'");
   header->coordinate = words[2] == "coordinate";
-  if (!header->coordinate && words[2] != "array") refuse(lines, "the layout '" + excerpt(words[2]) + "' is unknown");
+  if (!header->coordinate && words[2] != "array")
+    refuse_line(lines, "the layout '" + excerpt(words[2]) + "' is unknown");
   header->pattern = words[3] == "pattern";
   if (!header->pattern && words[3] != "real" && words[3] != "integer" && words[3] != "double")
-    refuse(lines, "values of the kind '" + excerpt(words[3]) + "' cannot be imported; real, integer and pattern can");
+    refuse_line(lines,
+                "values of the kind '" + excerpt(words[3]) + "' cannot be imported; real, integer and pattern can");
   if (words[4] == "symmetric")
     header->symmetry = Symmetry::kSymmetric;
   else if (words[4] == "skew-symmetric")
     header->symmetry = Symmetry::kSkew;
   else if (words[4] != "general")
-    refuse(lines,
-           "the symmetry '" + excerpt(words[4]) + "' cannot be imported; general, symmetric and skew-symmetric can");
+    refuse_line(lines, "the symmetry '" + excerpt(words[4]) +
+                           "' cannot be imported; general, symmetric and skew-symmetric can");
   if (!header->coordinate && (header->pattern || header->symmetry != Symmetry::kGeneral))
-    refuse(lines, "an array must be of the kind 'general' and have values; write it out in full");
+    refuse_line(lines, "an array must be of the kind 'general' and have values; write it out in full");
 }
 
 Header parse_header(LineReader& lines) {
   Header header;
   std::string_view line;
-  if (!lines.next(line)) refuse(lines, "it is empty");
+  if (!lines.next(line)) refuse_line(lines, "it is empty");
   parse_banner(lines, line, &header);
-  if (!next_line(lines, &line)) refuse(lines, "it ends before the line of sizes");
+  if (!next_line(lines, &line)) refuse_line(lines, "it ends before the line of sizes");
   if (!parse_count(take_token(&line), &header.rows) || !parse_count(take_token(&line), &header.columns) ||
       (header.coordinate && !parse_count(take_token(&line), &header.entries)) || !take_token(&line).empty())
-    refuse(lines, "this should be the sizes: rows and columns, and for a coordinate file the number of entries");
-  if (header.rows == 0 || header.columns == 0) refuse(lines, "no rows or no columns: there is nothing to import");
-  if (header.columns > 0xffffffffu) refuse(lines, "more than 4294967295 columns are not supported");
+    refuse_line(lines, "this should be the sizes: rows and columns, and for a coordinate file the number of entries");
+  if (header.rows == 0 || header.columns == 0) refuse_line(lines, "no rows or no columns: there is nothing to import");
+  if (header.columns > 0xffffffffu) refuse_line(lines, "more than 4294967295 columns are not supported");
   if (header.symmetry != Symmetry::kGeneral && header.rows != header.columns)
-    refuse(lines, "a symmetric matrix must have as many rows as columns");
+    refuse_line(lines, "a symmetric matrix must have as many rows as columns");
   if (!header.coordinate)
     header.entries = checked_multiply(header.rows, header.columns, ErrorCode::kCorrupt, lines.where());
   return header;
 }
 
 [[noreturn]] void refuse_count(const LineReader& lines, std::uint64_t found, std::uint64_t wanted) {
-  refuse(lines, "there are " + std::string(found < wanted ? "only " : "more than ") +
-                    std::to_string(std::min(found, wanted)) + " entries, but the line of sizes says " +
-                    std::to_string(wanted) + "; the file was cut short or grew: make it again");
+  refuse_line(lines, "there are " + std::string(found < wanted ? "only " : "more than ") +
+                         std::to_string(std::min(found, wanted)) + " entries, but the line of sizes says " +
+                         std::to_string(wanted) + "; the file was cut short or grew: make it again");
 }
 
 class CoordinateSource : public RowSource {
@@ -107,9 +109,9 @@ class CoordinateSource : public RowSource {
   SourceShape shape() const override { return {.rows = header_.rows, .columns = header_.columns, .sparse = true}; }
 
   bool read(RowBatch& batch) override {
-    constexpr std::uint64_t kRowsPerBatch = 4096;
+    constexpr std::uint64_t kBatchRows = 4096;
     batch.clear();
-    for (; row_ < header_.rows && batch.rows < kRowsPerBatch && batch.values.size() * sizeof(float) < kBatchBytes;
+    for (; row_ < header_.rows && batch.rows < kBatchRows && batch.values.size() * sizeof(float) < kBatchBytes;
          ++row_, ++batch.rows) {
       append_row(batch);
       batch.row_ends.push_back(batch.values.size());
@@ -124,11 +126,11 @@ class CoordinateSource : public RowSource {
     float value = 1.0f;
     if (!parse_count(take_token(&line), &row) || !parse_count(take_token(&line), &column) ||
         (!header_.pattern && !parse_number(take_token(&line), &value)) || !take_token(&line).empty())
-      refuse(lines,
-             "this should be a row, a column" + std::string(header_.pattern ? "" : " and a value that f32 can hold"));
+      refuse_line(lines, "this should be a row, a column" +
+                             std::string(header_.pattern ? "" : " and a value that f32 can hold"));
     if (row == 0 || row > header_.rows || column == 0 || column > header_.columns)
-      refuse(lines, "row " + std::to_string(row) + ", column " + std::to_string(column) + " is outside of 1 to " +
-                        std::to_string(header_.rows) + ", 1 to " + std::to_string(header_.columns));
+      refuse_line(lines, "row " + std::to_string(row) + ", column " + std::to_string(column) + " is outside of 1 to " +
+                             std::to_string(header_.rows) + ", 1 to " + std::to_string(header_.columns));
     sorter_.append({row - 1, static_cast<std::uint32_t>(column - 1), value});
     if (header_.symmetry != Symmetry::kGeneral && row != column)
       sorter_.append(
@@ -168,7 +170,7 @@ class ArraySource : public RowSource {
       float value = 0.0f;
       if (found == header.entries) refuse_count(lines, found + 1, header.entries);
       if (!parse_number(take_token(&line), &value) || !take_token(&line).empty())
-        refuse(lines, "this should be one value that f32 can hold");
+        refuse_line(lines, "this should be one value that f32 can hold");
       spool_.append(std::as_bytes(std::span(&value, 1)));
     }
     if (found != header.entries) refuse_count(lines, found, header.entries);

@@ -7,7 +7,7 @@
 
 #include "engine/formats/excerpt.h"
 #include "engine/formats/numeric.h"
-#include "simtile/error.h"
+#include "engine/formats/refuse.h"
 
 namespace simtile::formats {
 namespace {
@@ -17,14 +17,10 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::uint32_t kMaxHeaderBytes = 65536;
 constexpr std::size_t kMaxDimensions = 64;
 
-constexpr std::pair<std::string_view, NumericType> kTypes[] = {
+constexpr std::pair<std::string_view, NumericType> kArrayTypes[] = {
     {"<f2", NumericType::kF16}, {"<f4", NumericType::kF32}, {"<f8", NumericType::kF64}, {"|i1", NumericType::kI8},
     {"|u1", NumericType::kU8},  {"|b1", NumericType::kU8},  {"<i2", NumericType::kI16}, {"<u2", NumericType::kU16},
     {"<i4", NumericType::kI32}, {"<u4", NumericType::kU32}, {"<i8", NumericType::kI64}, {"<u8", NumericType::kU64}};
-
-[[noreturn]] void refuse(const std::string& name, const std::string& why) {
-  throw Error(ErrorCode::kCorrupt, "'" + name + "' " + why);
-}
 
 // Walks over the dictionary's text. Offsets in messages count from its first character.
 class Parser {
@@ -145,7 +141,7 @@ NpyHeader read_npy_header(ByteStream& stream) {
 }
 
 NumericType npy_numeric_type(const NpyHeader& header, const std::string& name) {
-  for (const auto& [descr, type] : kTypes)
+  for (const auto& [descr, type] : kArrayTypes)
     if (header.descr == descr) return type;
   const std::string dtype = excerpt(header.descr);
   if (header.descr.starts_with("|O"))

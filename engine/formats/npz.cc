@@ -7,18 +7,14 @@
 #include "engine/formats/dense_source.h"
 #include "engine/formats/excerpt.h"
 #include "engine/formats/npy_header.h"
+#include "engine/formats/refuse.h"
 #include "engine/formats/sources.h"
 #include "engine/formats/zip_stream.h"
-#include "simtile/error.h"
 
 namespace simtile::formats {
 namespace {
 
 constexpr std::string_view kSuffix = ".npy";
-
-[[noreturn]] void refuse(const std::string& path, const std::string& why) {
-  throw Error(ErrorCode::kCorrupt, "'" + path + "' " + why);
-}
 
 const ZipMember* find_member(const std::vector<ZipMember>& members, const std::string& array) {
   const auto found = std::find_if(members.begin(), members.end(), [&](const ZipMember& member) {

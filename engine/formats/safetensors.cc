@@ -7,8 +7,8 @@
 #include "engine/base/checked.h"
 #include "engine/formats/dense_source.h"
 #include "engine/formats/excerpt.h"
+#include "engine/formats/refuse.h"
 #include "engine/formats/sources.h"
-#include "simtile/error.h"
 
 namespace simtile::formats {
 namespace {
@@ -16,24 +16,20 @@ namespace {
 using nlohmann::json;
 
 // The header is parsed in memory; those of large models have a few hundred KiB.
-constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{2} << 20;
+constexpr std::uint64_t kMaxJsonBytes = std::uint64_t{2} << 20;
 
-const std::map<std::string, NumericType> kTypes = {
+const std::map<std::string, NumericType> kTensorTypes = {
     {"F16", NumericType::kF16}, {"BF16", NumericType::kBF16}, {"F32", NumericType::kF32}, {"F64", NumericType::kF64},
     {"I8", NumericType::kI8},   {"U8", NumericType::kU8},     {"BOOL", NumericType::kU8}, {"I16", NumericType::kI16},
     {"U16", NumericType::kU16}, {"I32", NumericType::kI32},   {"U32", NumericType::kU32}, {"I64", NumericType::kI64},
     {"U64", NumericType::kU64}};
 
-[[noreturn]] void refuse(const std::string& path, const std::string& why) {
-  throw Error(ErrorCode::kCorrupt, "'" + path + "' " + why);
-}
-
 json read_header(const os::File& file, std::uint64_t* data_begin) {
   std::uint64_t length = 0;
   file.read_exactly_at(std::as_writable_bytes(std::span(&length, 1)), 0);
-  if (length > kMaxHeaderBytes)
+  if (length > kMaxJsonBytes)
     refuse(file.path(), "says its header has " + std::to_string(length) + " bytes at offset 0; at most " +
-                            std::to_string(kMaxHeaderBytes) + " are supported: is it a safetensors file?");
+                            std::to_string(kMaxJsonBytes) + " are supported: is it a safetensors file?");
   std::string text(static_cast<std::size_t>(length), '\0');
   file.read_exactly_at(std::as_writable_bytes(std::span(text)), sizeof length);
   // What is nested deeper than a tensor's shape is not kept: it could take far more memory than its text.
@@ -86,8 +82,8 @@ std::map<std::string, Tensor> parse_tensors(const std::string& path, const json&
 }
 
 DenseLayout layout_of(const std::string& path, const std::string& name, const Tensor& tensor) {
-  const auto type = kTypes.find(tensor.dtype);
-  if (type == kTypes.end())
+  const auto type = kTensorTypes.find(tensor.dtype);
+  if (type == kTensorTypes.end())
     refuse(path, "has the tensor '" + excerpt(name) + "' of dtype " + excerpt(tensor.dtype) +
                      ", which cannot be imported; convert it " + "to F32, F16 or BF16");
   if (tensor.shape.size() != 2)

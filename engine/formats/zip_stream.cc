@@ -78,7 +78,7 @@ class ZipFile {
   std::exception_ptr failure_;
 };
 
-[[noreturn]] void refuse(const ZipFile& file, const std::string& name, const std::string& why) {
+[[noreturn]] void refuse_zip(const ZipFile& file, const std::string& name, const std::string& why) {
   file.rethrow_failure();
   throw Error(ErrorCode::kCorrupt, "'" + name + "' cannot be unpacked (" + why + "); make the archive again");
 }
@@ -101,7 +101,7 @@ Archive open_archive(ZipFile& file) {
   zip_error_fini(&error);
   if (archive == nullptr) {
     zip_source_free(source);
-    refuse(file, file.path(), why);
+    refuse_zip(file, file.path(), why);
   }
   return Archive(archive);
 }
@@ -113,13 +113,13 @@ class ZipStream : public ByteStream {
         file_(path),
         archive_(open_archive(file_)),
         member_(zip_fopen_index(archive_.get(), member.index, 0)) {
-    if (!member_) refuse(file_, name(), zip_strerror(archive_.get()));
+    if (!member_) refuse_zip(file_, name(), zip_strerror(archive_.get()));
   }
 
  private:
   std::size_t read_some(std::span<std::byte> buffer) override {
     const zip_int64_t moved = zip_fread(member_.get(), buffer.data(), buffer.size());
-    if (moved < 0) refuse(file_, name(), zip_file_strerror(member_.get()));
+    if (moved < 0) refuse_zip(file_, name(), zip_file_strerror(member_.get()));
     return static_cast<std::size_t>(moved);
   }
 
@@ -135,11 +135,11 @@ std::vector<ZipMember> list_zip_members(const std::string& path) {
   ZipFile file(path);
   const Archive archive = open_archive(file);
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
-  if (count > kMaxMembers) refuse(file, path, std::to_string(count) + " members are too many");
+  if (count > kMaxMembers) refuse_zip(file, path, std::to_string(count) + " members are too many");
   std::vector<ZipMember> members;
   for (std::uint64_t index = 0; index < static_cast<std::uint64_t>(count); ++index) {
     zip_stat_t status;
-    if (zip_stat_index(archive.get(), index, 0, &status) != 0) refuse(file, path, zip_strerror(archive.get()));
+    if (zip_stat_index(archive.get(), index, 0, &status) != 0) refuse_zip(file, path, zip_strerror(archive.get()));
     constexpr zip_uint64_t kWanted = ZIP_STAT_NAME | ZIP_STAT_SIZE;
     if ((status.valid & kWanted) == kWanted) members.push_back({status.name, index, status.size});
   }

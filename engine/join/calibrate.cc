@@ -6,6 +6,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/checked.h"
+#include "engine/base/clock.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/plan/tile_plan.h"
 #include "engine/topk/candidate_key.h"
@@ -13,8 +14,6 @@
 
 namespace simtile {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Several fields' first look leaves sparse scores and pairs near the thresholds to other kernels, which take longer
 // than it. The time of the dense product that it saves stands for all: rather too long than too short.

@@ -13,8 +13,8 @@ constexpr std::uint64_t kMoreThanAnyBudget = std::uint64_t{1} << 52;
 
 // The panels of a tile, and of sparse fields what dense columns take, should stay in half of a 2 MiB second-level
 // cache. Larger tiles than a plain dense job's: a query row looks up each of its columns once for a whole tile.
-constexpr std::uint64_t kTileBytes = std::uint64_t{1} << 20;
-constexpr std::uint64_t kMaxTileColumns = 2048;
+constexpr std::uint64_t kFieldTileBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMaxFieldTileColumns = 2048;
 
 constexpr std::uint64_t kNonzeroBytes = sizeof(float) + sizeof(std::uint32_t);
 
@@ -26,10 +26,10 @@ std::uint64_t field_tile_columns(const Shapes& shapes) noexcept {
     row_bytes += field.sparse ? field.base.bytes_on_average + 512
                               : (field.rounded_floats != 0 ? field.rounded_floats : field.dims) * sizeof(float);
   const std::uint64_t fitting =
-      kTileBytes / std::max<std::uint64_t>(1, row_bytes) / shapes.base_width * shapes.base_width;
+      kFieldTileBytes / std::max<std::uint64_t>(1, row_bytes) / shapes.base_width * shapes.base_width;
   return std::min(round_up(shapes.base_rows, shapes.base_width),
                   std::clamp<std::uint64_t>(fitting, 2 * shapes.base_width,
-                                            kMaxTileColumns / shapes.base_width * shapes.base_width));
+                                            kMaxFieldTileColumns / shapes.base_width * shapes.base_width));
 }
 
 std::uint64_t most_stripe_columns(const FieldShape& field, std::uint64_t stripe_rows) noexcept {

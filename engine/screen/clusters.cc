@@ -10,10 +10,10 @@
 namespace simtile::screen {
 namespace {
 
-constexpr int kIterations = 2;
+constexpr int kClusterIterations = 2;
 constexpr std::uint64_t kSampledPerCluster = 12;
-constexpr std::uint64_t kRowsOfAPiece = 12;  // the sample is pieces of consecutive rows
-constexpr std::uint64_t kPieceRows = 168;    // a multiple of every kernel's query width
+constexpr std::uint64_t kClusterSampleRows = 12;  // the sample is pieces of consecutive rows
+constexpr std::uint64_t kAssignedRows = 168;      // a multiple of every kernel's query width
 
 }  // namespace
 
@@ -27,14 +27,14 @@ Centres::Centres(PageBudget& budget, const kernels::TileKernel& kernel, ScreenRo
   const std::uint64_t all = rows.body().rows;
   const std::uint64_t sampled = std::min(all, count_ * kSampledPerCluster);
   std::vector<float> sample(sampled * stride_);
-  const std::uint64_t pieces = divide_up(sampled, kRowsOfAPiece);
+  const std::uint64_t pieces = divide_up(sampled, kClusterSampleRows);
   for (std::uint64_t piece = 0; piece < pieces; ++piece) {
-    const std::uint64_t taken = piece * kRowsOfAPiece;
+    const std::uint64_t taken = piece * kClusterSampleRows;
     const std::uint64_t first = taken + (pieces > 1 ? (all - sampled) / (pieces - 1) * piece : 0);
-    read_coordinates(rows, first, std::min(kRowsOfAPiece, sampled - taken), sample.data() + taken * stride_);
+    read_coordinates(rows, first, std::min(kClusterSampleRows, sampled - taken), sample.data() + taken * stride_);
   }
   for (std::uint64_t c = 0; c < count_; ++c) set_centre(c, sample.data() + c * sampled / count_ * stride_);
-  for (int i = 0; i < kIterations; ++i) improve(sample);
+  for (int i = 0; i < kClusterIterations; ++i) improve(sample);
 }
 
 void Centres::read_coordinates(ScreenRows& rows, std::uint64_t first, std::uint64_t count, float* coordinates) const {
@@ -73,12 +73,12 @@ void Centres::assign_piece(const float* coordinates, std::uint64_t rows, PanelSc
 void Centres::improve(const std::vector<float>& sample) {
   const std::uint64_t rows = sample.size() / stride_;
   std::vector<std::uint32_t> nearest(rows);
-  parallel_for_each(options_.workers.threads, 0, divide_up(rows, kPieceRows), 1, [&](std::uint64_t piece) {
+  parallel_for_each(options_.workers.threads, 0, divide_up(rows, kAssignedRows), 1, [&](std::uint64_t piece) {
     if (options_.workers.stopped()) return;
     PanelScratch scratch(*kernel_, packed_);
     std::vector<float> products(scratch.partial.size());
-    const std::uint64_t first = piece * kPieceRows;
-    assign_piece(sample.data() + first * stride_, std::min(kPieceRows, rows - first), scratch, products.data(),
+    const std::uint64_t first = piece * kAssignedRows;
+    assign_piece(sample.data() + first * stride_, std::min(kAssignedRows, rows - first), scratch, products.data(),
                  nearest.data() + first);
   });
   std::vector<float> sums(values_.size());
@@ -98,13 +98,13 @@ void Centres::improve(const std::vector<float>& sample) {
 std::vector<std::uint32_t> Centres::assign(ScreenRows& rows) const {
   const std::uint64_t all = rows.body().rows;
   std::vector<std::uint32_t> nearest(all);
-  parallel_for_each(options_.workers.threads, 0, divide_up(all, kPieceRows), 1, [&](std::uint64_t piece) {
+  parallel_for_each(options_.workers.threads, 0, divide_up(all, kAssignedRows), 1, [&](std::uint64_t piece) {
     if (options_.workers.stopped()) return;
     PanelScratch scratch(*kernel_, packed_);
     std::vector<float> products(scratch.partial.size());
-    std::vector<float> coordinates(kPieceRows * stride_);
-    const std::uint64_t first = piece * kPieceRows;
-    const std::uint64_t count = std::min(kPieceRows, all - first);
+    std::vector<float> coordinates(kAssignedRows * stride_);
+    const std::uint64_t first = piece * kAssignedRows;
+    const std::uint64_t count = std::min(kAssignedRows, all - first);
     read_coordinates(rows, first, count, coordinates.data());
     assign_piece(coordinates.data(), count, scratch, products.data(), nearest.data() + first);
   });

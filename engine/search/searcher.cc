@@ -56,16 +56,18 @@ std::uint32_t threads_of(const SearcherOptions& options) {
   return options.threads == 0 ? most : std::min(options.threads, most);
 }
 
+}  // namespace
+
 // What the handles of one Searcher and its snapshots share: the threads, and scans that nobody is using.
-class Engine {
+class SearcherEngine {
  public:
-  explicit Engine(const SearcherOptions& options)
+  explicit SearcherEngine(const SearcherOptions& options)
       : kernel_(&kernels::select_kernel(options.isa)),
         threads_(threads_of(options)),
         arena_(std::make_unique<oneapi::tbb::task_arena>(static_cast<int>(threads_))) {}
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
-  ~Engine() {
+  SearcherEngine(const SearcherEngine&) = delete;
+  SearcherEngine& operator=(const SearcherEngine&) = delete;
+  ~SearcherEngine() {
     // Leaving an arena takes a lock that may have been held at a fork.
     if (has_lost_threads()) static_cast<void>(arena_.release());
   }
@@ -100,16 +102,15 @@ class Engine {
   std::vector<std::unique_ptr<DenseScan>> idle_;
 };
 
-}  // namespace
-
 struct Searcher::State {
   std::unique_ptr<Generations<MatrixGeneration>> generations;
-  std::shared_ptr<Engine> engine;
+  std::shared_ptr<SearcherEngine> engine;
   OpenOptions options;
 };
 
 Searcher::Searcher(const std::string& base_path, const SearcherOptions& options)
-    : state_(std::make_unique<State>(State{nullptr, std::make_shared<Engine>(options), open_options(options)})) {
+    : state_(
+          std::make_unique<State>(State{nullptr, std::make_shared<SearcherEngine>(options), open_options(options)})) {
   state_->generations = std::make_unique<Generations<MatrixGeneration>>(open_base(base_path, state_->options));
 }
 Searcher::Searcher(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -25,17 +25,17 @@ MappedContainer::MappedContainer(const ContainerFile& container, const OpenOptio
 
 void MappedContainer::warm_up(const OpenOptions& options) const {
   using Clock = std::chrono::steady_clock;
-  constexpr std::size_t kPieceBytes = std::size_t{8} << 20;
+  constexpr std::size_t kWarmedBytes = std::size_t{8} << 20;
   const auto table = static_cast<std::size_t>(container_->header().checksums_offset);
   if (options.warm == Warm::kHeader) {
     mapping_.populate(0, kHeaderBytes);
     mapping_.populate(table, mapping_.size() - table);
   } else if (options.warm == Warm::kFull) {
     const Clock::time_point start = Clock::now();
-    for (std::size_t at = 0; at < mapping_.size(); at += kPieceBytes) {
-      mapping_.populate(at, std::min(kPieceBytes, mapping_.size() - at));
+    for (std::size_t at = 0; at < mapping_.size(); at += kWarmedBytes) {
+      mapping_.populate(at, std::min(kWarmedBytes, mapping_.size() - at));
       if (options.warm_bytes_per_second == 0) continue;
-      const double due = static_cast<double>(at + kPieceBytes) / static_cast<double>(options.warm_bytes_per_second);
+      const double due = static_cast<double>(at + kWarmedBytes) / static_cast<double>(options.warm_bytes_per_second);
       std::this_thread::sleep_until(start +
                                     std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(due)));
     }

@@ -9,7 +9,7 @@
 namespace simtile::storage {
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+[[noreturn]] void refuse_matrix(const std::string& path, const std::string& why) {
   throw Error(ErrorCode::kCorrupt, "'" + path + "' " + why + "; make the file again");
 }
 
@@ -21,16 +21,17 @@ MatrixFile MatrixFile::open(const std::string& path) {
   std::memcpy(&matrix.body_, matrix.container_.header().body, sizeof matrix.body_);
   const MatrixBody& body = matrix.body_;
   if (body.rows == 0 || body.columns == 0 || body.columns >= (std::uint64_t{1} << 32))
-    refuse(path, "says it has " + std::to_string(body.rows) + " rows of " + std::to_string(body.columns) + " columns");
+    refuse_matrix(path,
+                  "says it has " + std::to_string(body.rows) + " rows of " + std::to_string(body.columns) + " columns");
   if (element_bytes(matrix.element_type()) == 0)
-    refuse(path, "has an unknown element type, " + std::to_string(body.element_type));
-  if ((body.flags & ~kMatrixNormalized) != 0) refuse(path, "has unknown flags, " + std::to_string(body.flags));
+    refuse_matrix(path, "has an unknown element type, " + std::to_string(body.element_type));
+  if ((body.flags & ~kMatrixNormalized) != 0) refuse_matrix(path, "has unknown flags, " + std::to_string(body.flags));
   if (body.layout == static_cast<std::uint32_t>(MatrixLayout::kDense))
     matrix.check_dense();
   else if (body.layout == static_cast<std::uint32_t>(MatrixLayout::kCsr))
     matrix.check_csr();
   else
-    refuse(path, "has an unknown layout, " + std::to_string(body.layout));
+    refuse_matrix(path, "has an unknown layout, " + std::to_string(body.layout));
   if (matrix.section(SectionKind::kRowNorms) != nullptr)
     matrix.container_.require_section(SectionKind::kRowNorms,
                                       checked_multiply(body.rows, sizeof(double), ErrorCode::kCorrupt, path));
@@ -41,8 +42,8 @@ MatrixFile MatrixFile::open(const std::string& path) {
 void MatrixFile::check_dense() const {
   const std::uint64_t stride = round_up(body_.columns * element_bytes(element_type()), kRowAlignment);
   if (body_.row_stride_bytes != stride || body_.nonzeros != 0)
-    refuse(path(), "says its rows are " + std::to_string(body_.row_stride_bytes) + " bytes apart, but they need " +
-                       std::to_string(stride));
+    refuse_matrix(path(), "says its rows are " + std::to_string(body_.row_stride_bytes) +
+                              " bytes apart, but they need " + std::to_string(stride));
   container_.require_section(SectionKind::kRows, checked_multiply(body_.rows, stride, ErrorCode::kCorrupt, path()));
   if (element_type() == ElementType::kI8)
     container_.require_section(SectionKind::kRowScales,
@@ -51,7 +52,7 @@ void MatrixFile::check_dense() const {
 
 void MatrixFile::check_csr() const {
   if (element_type() != ElementType::kF32 || body_.row_stride_bytes != 0)
-    refuse(path(), "is sparse, but not of f32 values");
+    refuse_matrix(path(), "is sparse, but not of f32 values");
   const std::uint64_t bytes = checked_multiply(body_.nonzeros, 4, ErrorCode::kCorrupt, path());
   container_.require_section(SectionKind::kValues, bytes);
   container_.require_section(SectionKind::kColumns, bytes);
