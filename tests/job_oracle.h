@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/fma_clones.h"
 #include "engine/storage/matrix_writer.h"
 #include "engine/storage/row_norm.h"
 #include "simtile/neighbours.h"
@@ -92,7 +93,8 @@ inline TestMatrix unit_rows(const TestMatrix& matrix) {
   return unit;
 }
 
-inline float definition_score(Metric metric, const float* a, const float* b, std::uint64_t columns) {
+SIMTILE_WITH_AND_WITHOUT_FMA
+[[maybe_unused]] static float definition_score(Metric metric, const float* a, const float* b, std::uint64_t columns) {
   float score = 0.0f;
   for (std::uint64_t c = 0; c < columns; ++c) {
     const float difference = a[c] - b[c];

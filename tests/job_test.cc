@@ -127,7 +127,7 @@ TEST(Job, AFirstLookIsTheDefinition) {
   const TempFolder folder;
   for (const auto& [scale, offset] : {std::pair{1.0f, 0.0f}, {1e-2f, 3.0f}, {1e17f, 0.0f}, {1e-15f, 0.0f}}) {
     if (kSanitized && offset != 0.0f) continue;
-    TestMatrix base = random_matrix(kSanitized ? 800 : 1600, kSanitized ? 100 : 130, 41);
+    TestMatrix base = random_matrix(kSanitized ? 800 : 1200, kSanitized ? 100 : 130, 41);
     TestMatrix queries = random_matrix(kSanitized ? 65 : 150, base.columns, 42);
     for (TestMatrix* matrix : {&base, &queries})
       for (float& value : matrix->values) value = scale * value + offset;

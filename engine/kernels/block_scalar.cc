@@ -2,14 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/base/fma_clones.h"
 #include "engine/kernels/block_kernel.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define SIMTILE_WITH_AND_WITHOUT_FMA __attribute__((target_clones("default", "fma")))
-#else
-#define SIMTILE_WITH_AND_WITHOUT_FMA
-#endif
 
 namespace simtile::kernels {
 namespace {
