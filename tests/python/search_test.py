@@ -149,7 +149,7 @@ class JoinTest(TempFolderTest):
 
 class StoppedJoinTest(TempFolderTest):
     def test_an_exception_of_the_callback_stops_and_the_same_call_goes_on(self):
-        rows = random_rows(30000, 96)
+        rows = random_rows(12000, 96)
         m = simtile.Matrix.from_numpy(rows, self.path("a.emb"))
         options = dict(top_k=5, budget="2GiB", threads=1, checkpoint_seconds=0, screen="off")
 
@@ -166,7 +166,7 @@ class StoppedJoinTest(TempFolderTest):
         self.assertEqual(resumed.report["output_xxh3"], whole.report["output_xxh3"])
 
     def test_ctrl_c_is_a_keyboard_interrupt_and_the_same_call_goes_on(self):
-        simtile.Matrix.from_numpy(random_rows(40000, 256), self.path("a.emb"))
+        simtile.Matrix.from_numpy(random_rows(24000, 256), self.path("a.emb"))
         program = """
 import sys, simtile
 try:
