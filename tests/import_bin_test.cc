@@ -88,6 +88,21 @@ TEST(ImportVecs, ReadsMoreRowsThanABatch) {
   }
 }
 
+// 256 rows of 1,024 values are a batch.
+TEST(ImportVecs, EndsNearTheEndOfABatch) {
+  const TempFolder folder;
+  const std::string row = vec(std::vector<float>(1024, 1.0f));
+  for (const std::uint64_t rows : {255u, 256u, 257u, 512u}) {
+    SCOPED_TRACE(rows);
+    std::string file;
+    for (std::uint64_t r = 0; r < rows; ++r) file += row;
+    EXPECT_EQ(import_bytes(folder, "a.fvecs", file).summary.rows, rows);
+    for (const std::size_t more : {std::size_t{1}, std::size_t{5}, row.size() - 1})
+      EXPECT_THAT(refuse_bytes(folder, "a.fvecs", file + row.substr(0, more)),
+                  AllOf(HasSubstr("row " + std::to_string(rows)), HasSubstr("cut short")));
+  }
+}
+
 TEST(ImportVecs, NamesTheRowWhoseDimensionDiffers) {
   const TempFolder folder;
   const std::string good = vec<float>({1, 2}) + vec<float>({3, 4});

@@ -14,7 +14,6 @@ bool before(const Entry& a, const Entry& b) noexcept { return a.row != b.row ? a
 }  // namespace
 
 void EntrySorter::append(const Entry& entry) {
-  if (chunk_.empty()) chunk_.reserve(kChunkEntries);
   chunk_.push_back(entry);
   if (chunk_.size() == kChunkEntries) spool_chunk();
 }

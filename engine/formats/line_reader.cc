@@ -8,7 +8,7 @@
 namespace simtile::formats {
 namespace {
 
-constexpr std::size_t kFirstBufferBytes = 256 * 1024;
+constexpr std::size_t kFirstBufferBytes = 64 * 1024;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace

@@ -39,7 +39,9 @@ class VecsSource : public RowSource {
   }
 
   bool read(RowBatch& batch) override {
-    raw_.resize(static_cast<std::size_t>(rows_per_batch(columns_) * row_bytes_));
+    // One more than are left: what stands behind the last whole row is to be found.
+    const std::uint64_t rows = std::min(rows_per_batch(columns_), rows_ - next_row_ + 1);
+    raw_.resize(static_cast<std::size_t>(rows * row_bytes_));
     const std::size_t bytes = stream_->read(raw_);
     batch.rows = bytes / row_bytes_;
     batch.values.resize(static_cast<std::size_t>(batch.rows * columns_));

@@ -92,18 +92,16 @@ void AtomicFile::publish(Durability durability) {
 }
 
 SectionWriter::SectionWriter(const os::File& file, SectionKind kind, std::uint64_t offset, Durability durability)
-    : file_(&file), kind_(kind), offset_(offset), durability_(durability) {
-  buffer_.reserve(kBlockBytes * kBlocksBuffered);
-}
+    : file_(&file), kind_(kind), offset_(offset), durability_(durability) {}
 
 void SectionWriter::append(std::span<const std::byte> bytes) {
   bytes_ += bytes.size();
   while (!bytes.empty()) {
-    const std::size_t room = buffer_.capacity() - buffer_.size();
+    const std::size_t room = kBufferBytes - buffer_.size();
     const std::size_t taken = std::min(room, bytes.size());
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
     bytes = bytes.subspan(taken);
-    if (buffer_.size() == buffer_.capacity()) flush();
+    if (buffer_.size() == kBufferBytes) flush();
   }
 }
 
@@ -168,9 +166,7 @@ std::uint64_t ContainerWriter::finish(std::span<const std::byte> body) {
   return header.header_xxh3;
 }
 
-Spool::Spool(const std::string& beside_path) : file_(os::File::create_unnamed(beside_path)) {
-  buffer_.reserve(kBufferBytes);
-}
+Spool::Spool(const std::string& beside_path) : file_(os::File::create_unnamed(beside_path)) {}
 
 void Spool::append(std::span<const std::byte> bytes) {
   if (bytes.size() >= kBufferBytes) {
@@ -196,7 +192,7 @@ void Spool::read_at(std::span<std::byte> buffer, std::uint64_t offset) {
 
 void Spool::copy_to(SectionWriter& section) {
   flush();
-  std::vector<std::byte> piece(kBufferBytes);
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min<std::uint64_t>(kBufferBytes, flushed_)));
   for (std::uint64_t at = 0; at < flushed_; at += piece.size()) {
     const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), flushed_ - at));
     file_.read_exactly_at(bytes, at);

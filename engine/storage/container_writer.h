@@ -3,7 +3,7 @@
 // that is destroyed unfinished removes its temporary.
 //
 // Order of use: open sections one after the other (or several at once, where their sizes are known), append to them,
-// close them, finish(). Memory: one block buffer (64 KiB x kBlocksBuffered) a section, 8 bytes for each block written.
+// close them, finish(). Memory: what is buffered of a section, up to 512 KiB, and 8 bytes for each block written.
 // Threads: one thread at a time. Errors: Error(kIo), Error(kInvalidArgument) when `path` is a folder or another live
 // process is writing it.
 #pragma once
@@ -62,7 +62,7 @@ class SectionWriter {
 
  private:
   friend class ContainerWriter;
-  static constexpr std::size_t kBlocksBuffered = 8;
+  static constexpr std::size_t kBufferBytes = 8 * kBlockBytes;
   void flush();
   void pad_and_flush();
 
