@@ -1,6 +1,7 @@
-// A screen beside its matrix, changed and mostly sealed again: verified, read to its end, and used by a join.
+// A screen beside its matrix, changed and mostly sealed again: verified, read to its end, and one in eight used by a
+// join.
+#include "engine/screen/basis.h"
 #include "engine/screen/screen_rows.h"
-#include "simtile/error.h"
 #include "simtile/job.h"
 #include "simtile/screen.h"
 #include "simtile/verify.h"
@@ -12,14 +13,12 @@
 namespace simtile::fuzz {
 namespace {
 
-// What the first byte of an input says.
-constexpr unsigned kLeaveUnsealed = 0x80;
-constexpr unsigned kJoin = 0x40;
+constexpr unsigned kLeaveUnsealed = 0x80;  // in the first byte of an input
 
 class ScreenedMatrix {
  public:
   ScreenedMatrix() {
-    tests::write_matrix(matrix_, tests::random_matrix(80, 32, 1));
+    tests::write_matrix(matrix_, tests::random_matrix(screen::kFewestRows, screen::kFewestColumns, 1));
     ScreenOptions options;
     options.threads = 1;
     build_screen(matrix_, options);
@@ -30,7 +29,7 @@ class ScreenedMatrix {
     std::string bytes = honest_;
     apply_changes(input, bytes);
     if ((choice & kLeaveUnsealed) == 0) seal_container(bytes);
-    tests::write_bytes(screen_, bytes);
+    write_file(screen_, bytes);
   }
 
   void read_all() const {
@@ -75,14 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Input input(data, size);
   const unsigned choice = input.take<std::uint8_t>();
   matrix.change(choice, input);
-  const auto refused = [](auto work) {
-    try {
-      work();
-    } catch (const simtile::Error&) {
-    }
-  };
-  refused([&] { matrix.verify(); });
-  refused([&] { matrix.read_all(); });
-  if ((choice & kJoin) != 0) refused([&] { matrix.join(choice); });
+  let_refuse([&] { matrix.verify(); });
+  let_refuse([&] { matrix.read_all(); });
+  if (is_one_in(8, data, size)) let_refuse([&] { matrix.join(choice); });
   return 0;
 }

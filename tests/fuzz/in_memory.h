@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -14,6 +15,9 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
+
+#include "simtile/error.h"
 
 namespace simtile::fuzz {
 
@@ -22,6 +26,21 @@ inline void require(bool kept, const char* promise) {
   if (kept) return;
   std::fprintf(stderr, "broken promise: %s\n", promise);
   std::abort();
+}
+
+// Does the work, which may refuse the file as an error of the library's.
+template <typename Work>
+void let_refuse(Work work) {
+  try {
+    work();
+  } catch (const Error&) {
+  }
+}
+
+// Whether an input is one of the few, the same ones each time, that are taken further at many times the cost. Not by a
+// bit of the input: what goes further reaches more, is kept for it, and soon nearly all that is tried would.
+inline bool is_one_in(std::uint64_t many, const std::uint8_t* data, std::size_t size) {
+  return XXH3_64bits(data, size) % many == 0;
 }
 
 // One file in memory, written anew for each input.
@@ -40,6 +59,12 @@ class MemoryFile {
   int fd_;
   std::string path_;
 };
+
+inline void write_file(const std::string& path, std::string_view bytes) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  require(fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()), "a file takes what is written");
+  ::close(fd);
+}
 
 // A folder in memory for this process, removed at its end.
 class MemoryFolder {

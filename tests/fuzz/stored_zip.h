@@ -9,12 +9,20 @@
 
 namespace simtile::fuzz {
 
-inline std::uint32_t crc32_of(std::string_view bytes) {
-  std::uint32_t crc = ~0u;
-  for (const char byte : bytes) {
-    crc ^= static_cast<std::uint8_t>(byte);
+constexpr std::array<std::uint32_t, 256> crc32_table() {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
+    std::uint32_t crc = byte;
     for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320u : 0u);
+    table[byte] = crc;
   }
+  return table;
+}
+
+inline std::uint32_t crc32_of(std::string_view bytes) {
+  static constexpr std::array<std::uint32_t, 256> kTable = crc32_table();
+  std::uint32_t crc = ~0u;
+  for (const char byte : bytes) crc = (crc >> 8) ^ kTable[(crc ^ static_cast<std::uint8_t>(byte)) & 0xff];
   return ~crc;
 }
 
