@@ -26,6 +26,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace simtile::screen {
 
@@ -79,7 +80,11 @@ class ScreenMargin {
   static constexpr double kUnit = 0x1p-24;
   static constexpr double kMore = 1.05;  // for products of shares, and norms of directions beside 1
   static constexpr double kTiny = 1e-17;
-  static double gamma(double steps) noexcept { return steps * kUnit / (1.0 - steps * kUnit); }
+  // Infinite where it says nothing: from 2^24 steps on.
+  static double gamma(double steps) noexcept {
+    const double roundings = steps * kUnit;
+    return roundings < 1.0 ? roundings / (1.0 - roundings) : std::numeric_limits<double>::infinity();
+  }
   static float above(double value) noexcept { return static_cast<float>(value * (1.0 + 0x1p-22)); }
 
   double projection_share_ = 0.0;
