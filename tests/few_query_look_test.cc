@@ -170,8 +170,8 @@ void check_look(const kernels::TileKernel& kernel, Metric metric, const TestMatr
   const auto base_count = static_cast<std::uint32_t>(bases.rows);
   std::vector<double> factors(base_count);
   for (std::uint32_t b = 0; b < base_count; ++b) {
-    factors[b] = static_cast<double>(base.scales[b]);
-    if (metric == Metric::kCosine) factors[b] *= inverse_norm(row_norm(base.decoded.row(b), dims));
+    const double inverse = metric == Metric::kCosine ? inverse_norm(row_norm(base.decoded.row(b), dims)) : 1.0;
+    factors[b] = stored_row_factor(base.scales[b], inverse);
   }
   const std::uint32_t first_pair = 5;
   std::vector<float> thresholds(queries.rows);
@@ -258,15 +258,40 @@ TEST_P(FewQueryLookTest, NoPairIsLostToAQuerysRounding) {
     }
 }
 
-// Beyond what the margin takes, and where products overflow or vanish.
+// Beyond what the margin takes, and where products overflow or vanish; of f16 what it holds at most and at least.
 TEST_P(FewQueryLookTest, NoPairOfHugeOrTinyRowsIsLost) {
   for (const Metric metric : kMetrics)
     for (const float of_queries : {1e-30f, 1e-14f, 1.0f, 1e14f, 1e17f})
-      for (const float of_bases : {1e-38f, 1e-30f, 1e-14f, 1e14f, 1e17f, 1e19f}) {
-        const TestMatrix queries = scaled(tests::random_matrix(9, 40, 1), of_queries);
-        check_look(kernel(), metric, queries, {scaled(tests::random_matrix(60, 40, 2), of_bases), ElementType::kF32},
-                   std::to_string(of_queries) + " " + std::to_string(of_bases));
-      }
+      for (const ElementType type : {ElementType::kF32, ElementType::kF16, ElementType::kBF16, ElementType::kI8})
+        for (const float of_bases : {1e-38f, 1e-30f, 1e-14f, 1e-7f, 1e4f, 1e14f, 1e17f, 1e19f}) {
+          if (type == ElementType::kF16 && of_bases > 1e4f) continue;
+          const TestMatrix queries = scaled(tests::random_matrix(9, 40, 1), of_queries);
+          check_look(kernel(), metric, queries, {scaled(tests::random_matrix(60, 40, 2), of_bases), type},
+                     std::to_string(of_queries) + " " + std::to_string(of_bases));
+        }
+}
+
+// As no writer gives them, but a file may: scales whose products with values overflow, or that change signs.
+TEST_P(FewQueryLookTest, NoPairIsLostToAScale) {
+  for (const Metric metric : kMetrics)
+    for (const float scale : {1e38f, -1.0f, 0.0f}) {
+      StoredMatrix base(tests::random_matrix(60, 40, 2), ElementType::kI8);
+      std::fill_n(base.bytes.begin(), base.stride, std::byte{0});
+      std::fill(base.scales.begin(), base.scales.end(), scale);
+      for (std::uint64_t r = 0; r < base.decoded.rows; ++r)
+        storage::decode_row(base.type, base.bytes.data() + r * base.stride, 40, scale,
+                            base.decoded.values.data() + r * 40);
+      TestMatrix queries = tests::random_matrix(9, 40, 1);
+      for (float& value : queries.values) value = std::abs(value);
+      check_look(kernel(), metric, queries, base, "scale " + std::to_string(scale));
+    }
+}
+
+// The share that roundings may take is none where there are as many as a significand has values.
+TEST(ScreenMargin, IsOfNoUseForRowsTooLong) {
+  for (const std::uint64_t dims : {8u, 4096u, 100'000u}) EXPECT_TRUE(ScreenMargin::of_whole_rows(dims).is_usable());
+  for (const std::uint64_t dims : {500'000u, (1u << 24) - 64u, (1u << 24) - 20u, 1u << 24, 20'000'000u, ~0u})
+    EXPECT_FALSE(ScreenMargin::of_whole_rows(dims).is_usable()) << dims;
 }
 
 TEST_P(FewQueryLookTest, LeavesFewPairsOfRandomRows) {

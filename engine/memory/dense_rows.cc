@@ -63,10 +63,10 @@ const float* DenseRows::Window::direct(std::uint64_t row_in_window) const noexce
 }
 
 std::optional<double> DenseRows::Window::factor(std::uint64_t row_in_window) const noexcept {
-  const double scale = type_ == ElementType::kI8 ? static_cast<double>(load_float(scales_, row_in_window)) : 1.0;
-  if (!unit_norm_) return scale;
+  const float scale = type_ == ElementType::kI8 ? load_float(scales_, row_in_window) : 1.0f;
+  if (!unit_norm_) return stored_row_factor(scale, 1.0);
   if (!has_norms_) return std::nullopt;
-  return scale * inverse_norm(load_double(norms_, row_in_window));
+  return stored_row_factor(scale, inverse_norm(load_double(norms_, row_in_window)));
 }
 
 void DenseRows::Window::load(std::uint64_t first, std::uint64_t rows) {

@@ -38,7 +38,7 @@ void FewQueryLook::set_queries(Metric metric, const float* rows, std::size_t cou
     const double norm = row_norm(row, static_cast<std::size_t>(dims));
     const bool is_bounded = margin.is_usable() && (norm == 0.0 || ScreenMargin::fits(norm));
     Query& query = queries_.emplace_back(Query{is_bounded ? static_cast<float>(norm) : kUnknown, 1.0f, 0.0f});
-    round_to_integers(row, static_cast<std::size_t>(dims), query, integer_rows + q * dims);
+    if (integer_rows != nullptr) round_to_integers(row, static_cast<std::size_t>(dims), query, integer_rows + q * dims);
   }
 }
 
@@ -63,18 +63,22 @@ void FewQueryLook::round_to_integers(const float* row, std::size_t dims, Query& 
   query.rounding = static_cast<float>(1.01 * std::sqrt(squares));
 }
 
-// From the stored rows' squares to the norms of the rows as the metric takes them, or no less.
+// From the stored rows' squares to the norms of the rows as the metric takes them, or no less. Of rows that are zero by
+// their factor no more is known than that they were finite.
 void FewQueryLook::bound_norms(const BaseRows& bases, float* factors, float* norms) const noexcept {
   constexpr auto kSmallest = static_cast<float>(ScreenMargin::kSmallestNorm);
   constexpr auto kLargest = static_cast<float>(ScreenMargin::kLargestNorm);
   // Squares of tiny values may have vanished. A distance needs more than a bound.
   const float of_tiny = metric_ == Metric::kL2 ? kUnknown : 1.01f * kSmallest / slack_;
   for (std::uint32_t b = 0; b < bases.count; ++b) {
-    factors[b] = static_cast<float>(bases.factors[b]);
+    const auto factor = static_cast<float>(bases.factors[b]);
     const float stored = std::sqrt(norms[b]);
-    const float norm = stored * factors[b];
-    const bool fits = stored >= kSmallest && stored <= kLargest && norm >= kSmallest && norm <= kLargest;
-    norms[b] = fits ? norm : stored < kSmallest ? of_tiny * factors[b] : kUnknown;
+    const float norm = stored * factor;
+    factors[b] = factor;
+    if (stored >= kSmallest && stored <= kLargest && (factor == 0.0f || (norm >= kSmallest && norm <= kLargest)))
+      norms[b] = norm;
+    else
+      norms[b] = stored < kSmallest && (factor == 0.0f || factor >= kSmallest) ? of_tiny * factor : kUnknown;
   }
 }
 

@@ -43,7 +43,7 @@ class FewQueryLook {
   explicit FewQueryLook(const kernels::TileKernel& kernel) : kernel_(&kernel) {}
 
   // `rows`: `count` rows of dims, as the metric takes them (for a cosine of norm one). `integer_rows` is room for as
-  // many values. Both must outlive their use.
+  // many values, where base rows will be i8 or u8, else may be null. Both must outlive their use.
   void set_queries(Metric metric, const float* rows, std::size_t count, std::uint64_t dims, std::int16_t* integer_rows);
 
   struct BaseRows {

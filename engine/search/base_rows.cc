@@ -49,8 +49,8 @@ BaseRows::StoredView BaseRows::stored_view(std::uint64_t first, std::uint64_t co
   check(first, count);
   for (std::uint64_t r = 0; r < count; ++r) {
     const float row_scale = scale_section_ != nullptr ? load<float>(*mapped_, *scale_section_, first + r) : 1.0f;
-    factors[r] = static_cast<double>(row_scale);
-    if (unit_norm_) factors[r] *= inverse_norm(load<double>(*mapped_, *norm_section_, first + r));
+    const double inverse = unit_norm_ ? inverse_norm(load<double>(*mapped_, *norm_section_, first + r)) : 1.0;
+    factors[r] = stored_row_factor(row_scale, inverse);
   }
   return {mapped_->data(*row_section_) + first * stride_bytes_, static_cast<std::size_t>(stride_bytes_)};
 }

@@ -76,8 +76,9 @@ void DenseScan::take_queries(const BaseRows& base, std::span<const SearchQuery> 
     pack(query_rows_.data() + q * dims, dims, static_cast<std::uint32_t>(std::min(width, queries_ - q)),
          static_cast<std::uint32_t>(dims), query_panels_.data() + q * dims);
   if (few_) {
-    grow(integer_query_rows_, queries_ * dims);
-    look_.set_queries(metric_, query_rows_.data(), queries_, dims, integer_query_rows_.data());
+    const bool of_integers = base.type() == ElementType::kI8 || base.type() == ElementType::kU8;
+    if (of_integers) grow(integer_query_rows_, queries_ * dims);
+    look_.set_queries(metric_, query_rows_.data(), queries_, dims, of_integers ? integer_query_rows_.data() : nullptr);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace simtile {
 
@@ -47,6 +48,15 @@ inline double inverse_norm(double norm) noexcept { return norm > 0.0 ? 1.0 / nor
 
 inline float unit_value(float value, double inverse) noexcept {
   return static_cast<float>(static_cast<double>(value) * inverse);
+}
+
+// What a row's stored values are multiplied by, an i8 row's scale (else 1) and a cosine's inverse norm (else 1), by
+// somebody who multiplies once. Not a number for a scale that no writer gives: values times it may overflow, which an
+// inverse norm does not undo, or change their signs.
+inline double stored_row_factor(float scale, double inverse_norm) noexcept {
+  constexpr float kLargestScale = std::numeric_limits<float>::max() / 128.0f;
+  if (!(scale >= 0.0f && scale <= kLargestScale)) return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(scale) * inverse_norm;
 }
 
 }  // namespace simtile
