@@ -42,6 +42,12 @@ os::File open_partial(const std::string& partial_path) {
 
 std::string partial_path(const std::string& path) { return path + ".partial"; }
 
+// A buffer of a small file stays small; beyond that it grows once.
+void reserve_beyond_little(std::vector<std::byte>& buffer, std::size_t more, std::size_t most) {
+  constexpr std::size_t kLittleBytes = 32 * 1024;
+  if (buffer.size() + more > kLittleBytes) buffer.reserve(most);
+}
+
 }  // namespace
 
 void check_output_path(const std::string& path) {
@@ -99,6 +105,7 @@ void SectionWriter::append(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const std::size_t room = kBufferBytes - buffer_.size();
     const std::size_t taken = std::min(room, bytes.size());
+    reserve_beyond_little(buffer_, taken, kBufferBytes);
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
     bytes = bytes.subspan(taken);
     if (buffer_.size() == kBufferBytes) flush();
@@ -176,6 +183,7 @@ void Spool::append(std::span<const std::byte> bytes) {
     return;
   }
   if (buffer_.size() + bytes.size() > kBufferBytes) flush();
+  reserve_beyond_little(buffer_, bytes.size(), kBufferBytes);
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
 }
 
