@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -18,7 +17,7 @@ namespace simtile::bench {
 namespace {
 
 // Larger than any cache in the narrowest type.
-constexpr std::uint64_t kValues = std::uint64_t{128} << 20;
+constexpr std::uint64_t kValues = std::uint64_t{256} << 20;
 
 // A matrix file that is removed as soon as it is mapped. All its pages are there and its blocks checked: what is
 // measured is the scan.

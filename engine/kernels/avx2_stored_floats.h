@@ -146,7 +146,7 @@ requires(!Element::kIsInteger) inline void multiply_block(const StoredRows& rows
     }
   };
   std::uint32_t d = 0;
-  for (; d + kVectors * kFloatLanes <= rows.dims; d += kVectors * kFloatLanes) {
+  for (; rows.dims - d >= kVectors * kFloatLanes; d += kVectors * kFloatLanes) {
     if constexpr (kAhead)
 #pragma GCC unroll 2
       for (std::uint32_t r = 0; r < kRows; ++r)
@@ -154,7 +154,7 @@ requires(!Element::kIsInteger) inline void multiply_block(const StoredRows& rows
 #pragma GCC unroll 4
     for (std::uint32_t v = 0; v < kVectors; ++v) take_vector(d + v * kFloatLanes, v % kChains);
   }
-  for (; d + kFloatLanes <= rows.dims; d += kFloatLanes) take_vector(d, 0);
+  for (; rows.dims - d >= kFloatLanes; d += kFloatLanes) take_vector(d, 0);
   for (std::uint32_t r = 0; r < row_count; ++r) {
     if constexpr (kSquare != RowSquare::kNone) rows.squares[first_row + r] = squares[r].finish(base[r], d, rows.dims);
     for (std::uint32_t q = 0; q < kQueries; ++q) {

@@ -48,7 +48,7 @@ requires(Element::kIsInteger) inline void multiply_block(const StoredRows& rows,
     for (std::uint32_t q = 0; q < kQueries; ++q) sums[q][r] = _mm256_setzero_ps();
   }
   std::uint32_t d = 0;
-  while (d + kIntegerLanes <= rows.dims) {
+  while (rows.dims - d >= kIntegerLanes) {
     __m256i exact[kQueries][kRows], exact_squares[kRows];
 #pragma GCC unroll 2
     for (std::uint32_t r = 0; r < kRows; ++r) {
@@ -74,7 +74,7 @@ requires(Element::kIsInteger) inline void multiply_block(const StoredRows& rows,
           exact[q][r] = _mm256_add_epi32(exact[q][r], _mm256_madd_epi16(of_query, values[r]));
       }
     };
-    for (; d + kLineBytes <= end; d += kLineBytes) {
+    for (; end - d >= kLineBytes; d += kLineBytes) {
       if constexpr (kAhead)
 #pragma GCC unroll 2
         for (std::uint32_t r = 0; r < kRows; ++r)
@@ -82,7 +82,7 @@ requires(Element::kIsInteger) inline void multiply_block(const StoredRows& rows,
 #pragma GCC unroll 4
       for (std::uint32_t v = 0; v < kLineBytes; v += kIntegerLanes) take_vector(d + v);
     }
-    for (; d + kIntegerLanes <= end; d += kIntegerLanes) take_vector(d);
+    for (; end - d >= kIntegerLanes; d += kIntegerLanes) take_vector(d);
 #pragma GCC unroll 2
     for (std::uint32_t r = 0; r < kRows; ++r) {
       if constexpr (kSums) squares[r] = _mm256_add_ps(squares[r], _mm256_cvtepi32_ps(exact_squares[r]));

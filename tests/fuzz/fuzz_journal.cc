@@ -14,7 +14,7 @@
 namespace simtile::fuzz {
 namespace {
 
-constexpr unsigned kLeaveUnsealed = 0x80;  // in the first byte of an input; its lowest bits choose the file
+constexpr unsigned kLeaveUnsealed = 0x80;  // in the first byte of an input, which chooses the file as well
 
 // Two stripes, and few rows more: what is left for the job to do is soon done.
 constexpr std::uint64_t kRows = 1100;
