@@ -44,7 +44,7 @@ std::string partial_path(const std::string& path) { return path + ".partial"; }
 
 // A buffer of a small file stays small; beyond that it grows once.
 void reserve_beyond_little(std::vector<std::byte>& buffer, std::size_t more, std::size_t most) {
-  constexpr std::size_t kLittleBytes = 32 * 1024;
+  constexpr std::size_t kLittleBytes = std::size_t{32} << 10;
   if (buffer.size() + more > kLittleBytes) buffer.reserve(most);
 }
 
