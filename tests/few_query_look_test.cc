@@ -287,6 +287,28 @@ TEST_P(FewQueryLookTest, NoPairIsLostToAScale) {
     }
 }
 
+// Norms that are not the rows': a cosine's factor may be one that binary32 does not hold, or may hide an overflow.
+TEST_P(FewQueryLookTest, NoPairIsLostToANormThatIsNotTheRows) {
+  const TestMatrix query = tests::random_matrix(1, 40, 1);
+  const StoredMatrix base(scaled(query, 1e14f), ElementType::kF32);
+  const std::vector<double> factors{1e-50};
+  std::vector<float> thresholds{1e-40f}, room(plan::few_query_room_floats(1, 1, 40));  // its score is about 4e-35
+  std::vector<float> scores(1 + kernels::kSurvivorSlack);
+  std::vector<std::uint32_t> pairs(scores.size());
+  kernels::Survivors survivors{scores.data(), pairs.data(), 0};
+  FewQueryLook look(kernel());
+  look.set_queries(Metric::kInnerProduct, query.values.data(), 1, 40, nullptr);
+  EXPECT_EQ(look.score(
+                {base.bytes.data(), base.stride, base.type, factors.data(), 1}, thresholds.data(), 0,
+                [&](std::uint32_t, float* values) {
+                  for (std::uint32_t d = 0; d < 40; ++d) values[d] = unit_value(base.decoded.values[d], factors[0]);
+                },
+                room.data(), survivors),
+            1u);
+  EXPECT_TRUE(std::isnan(stored_row_factor(1e38f, 1e-40)));
+  EXPECT_TRUE(std::isnan(stored_row_factor(-1.0f, 1.0)));
+}
+
 // The share that roundings may take is none where there are as many as a significand has values.
 TEST(ScreenMargin, IsOfNoUseForRowsTooLong) {
   for (const std::uint64_t dims : {8u, 4096u, 100'000u}) EXPECT_TRUE(ScreenMargin::of_whole_rows(dims).is_usable());

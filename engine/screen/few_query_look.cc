@@ -72,13 +72,14 @@ void FewQueryLook::bound_norms(const BaseRows& bases, float* factors, float* nor
   const float of_tiny = metric_ == Metric::kL2 ? kUnknown : 1.01f * kSmallest / slack_;
   for (std::uint32_t b = 0; b < bases.count; ++b) {
     const auto factor = static_cast<float>(bases.factors[b]);
+    const bool is_zero = bases.factors[b] == 0.0;  // a factor that vanishes in binary32 leaves values that do not
     const float stored = std::sqrt(norms[b]);
     const float norm = stored * factor;
     factors[b] = factor;
-    if (stored >= kSmallest && stored <= kLargest && (factor == 0.0f || (norm >= kSmallest && norm <= kLargest)))
+    if (stored >= kSmallest && stored <= kLargest && (is_zero || (norm >= kSmallest && norm <= kLargest)))
       norms[b] = norm;
     else
-      norms[b] = stored < kSmallest && (factor == 0.0f || factor >= kSmallest) ? of_tiny * factor : kUnknown;
+      norms[b] = stored < kSmallest && (is_zero || factor >= kSmallest) ? of_tiny * factor : kUnknown;
   }
 }
 
