@@ -7,17 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/kernels/avx2_sum.h"
-#include "engine/kernels/stored_rows.h"
+#include "engine/kernels/avx2_stored_rows.h"
 
 namespace simtile::kernels {
 namespace {
 
 constexpr std::uint32_t kFloatLanes = 8;
-constexpr std::uint32_t kLineBytes = 64;
-// A row is asked for so far ahead: without, a row's first lines are waited for, as the processor's own prefetching
-// begins anew with each page.
-constexpr std::uint32_t kPrefetchBytes = 1024;
 
 // How elements are stored: eight of them as floats, and one; the bits of eight magnitudes, in the order of their sizes.
 struct F32 {
@@ -56,9 +51,6 @@ struct BF16 : HalfWidth {
   }
   static inline float value(const std::byte* at) { return value_of(bits_of_one(at)); }
 };
-
-// What is told of a row beside its products.
-enum class RowSquare { kNone, kSum, kBound };
 
 template <typename Element, RowSquare kSquare, std::uint32_t kChains>
 class SquareOfRow {

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/kernels/avx2_stored_floats.h"
+#include "engine/kernels/avx2_stored_rows.h"
 
 namespace simtile::kernels {
 namespace {
