@@ -67,6 +67,12 @@ bool inspect(const std::string& path, int flags, struct stat* status) {
   return result == 0;
 }
 
+struct stat status_of(int fd, const std::string& path) {
+  struct stat status {};
+  if (retry(Call::kInspect, path, [&](std::size_t) { return ::fstat(fd, &status); }) != 0) fail("inspect", path, errno);
+  return status;
+}
+
 File::Identity identity_in(const struct stat& status) {
   return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
           status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
@@ -94,7 +100,7 @@ File& File::operator=(File&& other) noexcept {
 
 File File::open_for_reading(const std::string& path) {
   File file(open_or_fail(path, O_RDONLY, "open"), path);
-  if (is_directory(path)) fail("open", path, EISDIR);
+  if (S_ISDIR(status_of(file.fd(), path).st_mode)) fail("open", path, EISDIR);
   return file;
 }
 
@@ -130,12 +136,7 @@ void File::close() noexcept {
 
 std::uint64_t File::size() const { return identity().bytes; }
 
-File::Identity File::identity() const {
-  struct stat status {};
-  if (retry(Call::kInspect, path_, [&](std::size_t) { return ::fstat(fd_, &status); }) != 0)
-    fail("inspect", path_, errno);
-  return identity_in(status);
-}
+File::Identity File::identity() const { return identity_in(status_of(fd_, path_)); }
 
 std::size_t File::read_at(std::span<std::byte> buffer, std::uint64_t offset) const {
   std::size_t done = 0;
