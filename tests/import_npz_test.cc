@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "engine/base/os.h"
 #include "tests/import_files.h"
 
 namespace simtile {
@@ -117,6 +118,27 @@ TEST(ImportNpzChoice, IsMadeByName) {
   EXPECT_THAT(row_of(import_bytes(folder, "a.npz", bytes, options).matrix, 0), ElementsAre(2));
   options.dataset = "c";
   EXPECT_THAT(refuse_bytes(folder, "a.npz", bytes, options, ErrorCode::kInvalidArgument), HasSubstr("'c'"));
+}
+
+// Each opening reads the archive's whole directory: one for each member took minutes where there were thousands.
+TEST(ImportNpzChoice, OpensTheArchiveNoMoreOftenForMoreMembers) {
+  const TempFolder folder;
+  static int opened;
+  const auto times_opened = [&](int vectors) {
+    Members members{{"matrix.npy", floats("(1, 1)", {1})}};
+    for (int i = 0; i < vectors; ++i) members.emplace_back("v" + std::to_string(i) + ".npy", floats("(1,)", {2}));
+    opened = 0;
+    os::set_fault_hook([](os::Call call, const char* path) {
+      if (call == os::Call::kOpen && std::string_view(path).ends_with(".npz")) ++opened;
+      return os::Fault{};
+    });
+    import_bytes(folder, "a.npz", zip_bytes(members));
+    os::set_fault_hook(nullptr);
+    return opened;
+  };
+  const int opened_for_one = times_opened(0);
+  EXPECT_GT(opened_for_one, 0);
+  EXPECT_EQ(times_opened(20), opened_for_one);
 }
 
 TEST(ImportNpzCsr, RefusesOtherFormatsByName) {

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-const ZipMember* find_member(const std::vector<ZipMember>& members, const std::string& array) {
+const ZipMember* find_member(const ZipArchive& archive, const std::string& array) {
+  const std::vector<ZipMember>& members = archive.members();
   const auto found = std::find_if(members.begin(), members.end(), [&](const ZipMember& member) {
     return member.name == array || member.name == array + std::string(kSuffix);
   });
@@ -30,19 +31,19 @@ struct Array {
   std::uint64_t payload_bytes = 0;
 };
 
-Array open_array(const std::string& path, const ZipMember& member) {
+Array open_array(const ZipArchive& archive, const ZipMember& member) {
   Array array;
-  array.stream = open_zip_member(path, member);
+  array.stream = archive.open(member);
   array.header = read_npy_header(*array.stream);
   if (member.bytes < array.stream->offset()) refuse(array.stream->name(), "ends within its header");
   array.payload_bytes = member.bytes - array.stream->offset();
   return array;
 }
 
-Array open_array(const std::string& path, const std::vector<ZipMember>& members, const std::string& name) {
-  const ZipMember* member = find_member(members, name);
-  if (member == nullptr) refuse(path, "is a sparse matrix without its member '" + name + "'; save it again");
-  return open_array(path, *member);
+Array open_array(const ZipArchive& archive, const std::string& name) {
+  const ZipMember* member = find_member(archive, name);
+  if (member == nullptr) refuse(archive.path(), "is a sparse matrix without its member '" + name + "'; save it again");
+  return open_array(archive, *member);
 }
 
 void check_payload(const Array& array, std::uint64_t wanted_bytes) {
@@ -52,8 +53,8 @@ void check_payload(const Array& array, std::uint64_t wanted_bytes) {
 }
 
 // The sparse format's word: b'csr', or 'csr' in UTF-32 as older scipy wrote it.
-std::string read_sparse_format(const std::string& path, const std::vector<ZipMember>& members) {
-  const Array array = open_array(path, members, "format");
+std::string read_sparse_format(const ZipArchive& archive) {
+  const Array array = open_array(archive, "format");
   constexpr std::uint64_t kMostBytes = 64;
   std::string bytes(static_cast<std::size_t>(std::min(array.payload_bytes, kMostBytes)), '\0');
   array.stream->read_exactly(std::as_writable_bytes(std::span(bytes)));
@@ -70,30 +71,30 @@ NumberStream number_stream(Array array) {
   return NumberStream(std::move(array.stream), type, count);
 }
 
-std::unique_ptr<RowSource> open_csr(const std::string& path, const std::vector<ZipMember>& members) {
-  const std::string format = read_sparse_format(path, members);
+std::unique_ptr<RowSource> open_csr(const ZipArchive& archive) {
+  const std::string& path = archive.path();
+  const std::string format = read_sparse_format(archive);
   if (format != "csr")
     refuse(path, "is a sparse matrix in the format '" + excerpt(format) + "'; save matrix.tocsr() instead");
-  NumberStream shape = number_stream(open_array(path, members, "shape"));
+  NumberStream shape = number_stream(open_array(archive, "shape"));
   if (shape.count() != 2) refuse(path, "is a sparse array of " + std::to_string(shape.count()) + " dimensions, not 2");
   std::uint64_t extents[2];
   shape.read_counts(extents);
   return make_csr_source(path, extents[0], extents[1],
-                         {.row_starts = number_stream(open_array(path, members, "indptr")),
-                          .columns = number_stream(open_array(path, members, "indices")),
-                          .values = number_stream(open_array(path, members, "data"))});
+                         {.row_starts = number_stream(open_array(archive, "indptr")),
+                          .columns = number_stream(open_array(archive, "indices")),
+                          .values = number_stream(open_array(archive, "data"))});
 }
 
 std::string array_name(const std::string& member) { return member.substr(0, member.size() - kSuffix.size()); }
 
 // The two-dimensional arrays, or the one that the user names, whatever it is: its own message says what is wrong.
-std::vector<std::string> candidates(const std::string& path, const std::vector<ZipMember>& members,
-                                    const std::string& wanted) {
+std::vector<std::string> candidates(const ZipArchive& archive, const std::string& wanted) {
   std::vector<std::string> names;
-  for (const ZipMember& member : members) {
+  for (const ZipMember& member : archive.members()) {
     if (!member.name.ends_with(kSuffix)) continue;
     const std::string name = array_name(member.name);
-    if (name == wanted || open_array(path, member).header.shape.size() == 2) names.push_back(name);
+    if (name == wanted || open_array(archive, member).header.shape.size() == 2) names.push_back(name);
   }
   return names;
 }
@@ -101,12 +102,12 @@ std::vector<std::string> candidates(const std::string& path, const std::vector<Z
 }  // namespace
 
 std::unique_ptr<RowSource> open_npz(const SourceRequest& request) {
-  const std::vector<ZipMember> members = list_zip_members(request.path);
+  const ZipArchive archive(request.path);
   const std::string& wanted = request.options.dataset;
-  if (wanted.empty() && find_member(members, "format") != nullptr && find_member(members, "shape") != nullptr)
-    return open_csr(request.path, members);
-  const std::string name = choose_dataset(candidates(request.path, members, wanted), wanted, request.path, "member");
-  Array array = open_array(request.path, members, name);
+  if (wanted.empty() && find_member(archive, "format") != nullptr && find_member(archive, "shape") != nullptr)
+    return open_csr(archive);
+  const std::string name = choose_dataset(candidates(archive, wanted), wanted, request.path, "member");
+  Array array = open_array(archive, name);
   const DenseLayout layout = npy_matrix_layout(array.header, array.stream->name());
   check_payload(array, dense_bytes(layout, array.stream->name()));
   return make_dense_source(std::move(array.stream), layout);

@@ -21,7 +21,6 @@ class ZipFile {
   ZipFile(const ZipFile&) = delete;
   ZipFile& operator=(const ZipFile&) = delete;
 
-  const std::string& path() const noexcept { return file_.path(); }
   void rethrow_failure() const {
     if (failure_) std::rethrow_exception(failure_);
   }
@@ -78,76 +77,74 @@ class ZipFile {
   std::exception_ptr failure_;
 };
 
-[[noreturn]] void refuse_zip(const ZipFile& file, const std::string& name, const std::string& why) {
-  file.rethrow_failure();
-  throw Error(ErrorCode::kCorrupt, "'" + name + "' cannot be unpacked (" + why + "); make the archive again");
-}
-
-struct DiscardArchive {
-  void operator()(zip_t* archive) const noexcept { zip_discard(archive); }
-};
 struct CloseMember {
   void operator()(zip_file_t* member) const noexcept { zip_fclose(member); }
 };
-using Archive = std::unique_ptr<zip_t, DiscardArchive>;
 
-// The archive must not outlive the file.
-Archive open_archive(ZipFile& file) {
-  zip_error_t error;
-  zip_error_init(&error);
-  zip_source_t* source = zip_source_function_create(ZipFile::serve, &file, &error);
-  zip_t* archive = source != nullptr ? zip_open_from_source(source, ZIP_RDONLY, &error) : nullptr;
-  const std::string why = zip_error_strerror(&error);
-  zip_error_fini(&error);
-  if (archive == nullptr) {
-    zip_source_free(source);
-    refuse_zip(file, file.path(), why);
-  }
-  return Archive(archive);
-}
+}  // namespace
 
-class ZipStream : public ByteStream {
+class ZipArchive::Opened {
  public:
-  ZipStream(const std::string& path, const ZipMember& member)
+  explicit Opened(const std::string& path) : file_(path) {
+    zip_error_t error;
+    zip_error_init(&error);
+    zip_source_t* source = zip_source_function_create(ZipFile::serve, &file_, &error);
+    archive_ = source != nullptr ? zip_open_from_source(source, ZIP_RDONLY, &error) : nullptr;
+    const std::string why = zip_error_strerror(&error);
+    zip_error_fini(&error);
+    if (archive_ != nullptr) return;
+    zip_source_free(source);
+    refuse(path, why);
+  }
+  ~Opened() { zip_discard(archive_); }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+
+  zip_t* archive() const noexcept { return archive_; }
+  [[noreturn]] void refuse(const std::string& name, const std::string& why) const {
+    file_.rethrow_failure();
+    throw Error(ErrorCode::kCorrupt, "'" + name + "' cannot be unpacked (" + why + "); make the archive again");
+  }
+
+ private:
+  ZipFile file_;
+  zip_t* archive_ = nullptr;
+};
+
+class ZipArchive::MemberStream : public ByteStream {
+ public:
+  MemberStream(const std::string& path, std::shared_ptr<Opened> opened, const ZipMember& member)
       : ByteStream(path + ":" + excerpt(member.name)),
-        file_(path),
-        archive_(open_archive(file_)),
-        member_(zip_fopen_index(archive_.get(), member.index, 0)) {
-    if (!member_) refuse_zip(file_, name(), zip_strerror(archive_.get()));
+        opened_(std::move(opened)),
+        member_(zip_fopen_index(opened_->archive(), member.index, 0)) {
+    if (!member_) opened_->refuse(name(), zip_strerror(opened_->archive()));
   }
 
  private:
   std::size_t read_some(std::span<std::byte> buffer) override {
     const zip_int64_t moved = zip_fread(member_.get(), buffer.data(), buffer.size());
-    if (moved < 0) refuse_zip(file_, name(), zip_file_strerror(member_.get()));
+    if (moved < 0) opened_->refuse(name(), zip_file_strerror(member_.get()));
     return static_cast<std::size_t>(moved);
   }
 
-  // In this order: each needs the one before it until it is gone.
-  ZipFile file_;
-  Archive archive_;
+  std::shared_ptr<Opened> opened_;  // which the member needs until it is gone
   std::unique_ptr<zip_file_t, CloseMember> member_;
 };
 
-}  // namespace
-
-std::vector<ZipMember> list_zip_members(const std::string& path) {
-  ZipFile file(path);
-  const Archive archive = open_archive(file);
-  const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
-  if (count > kMaxMembers) refuse_zip(file, path, std::to_string(count) + " members are too many");
-  std::vector<ZipMember> members;
+ZipArchive::ZipArchive(const std::string& path) : path_(path), opened_(std::make_shared<Opened>(path)) {
+  zip_t* archive = opened_->archive();
+  const zip_int64_t count = zip_get_num_entries(archive, 0);
+  if (count > kMaxMembers) opened_->refuse(path, std::to_string(count) + " members are too many");
   for (std::uint64_t index = 0; index < static_cast<std::uint64_t>(count); ++index) {
     zip_stat_t status;
-    if (zip_stat_index(archive.get(), index, 0, &status) != 0) refuse_zip(file, path, zip_strerror(archive.get()));
+    if (zip_stat_index(archive, index, 0, &status) != 0) opened_->refuse(path, zip_strerror(archive));
     constexpr zip_uint64_t kWanted = ZIP_STAT_NAME | ZIP_STAT_SIZE;
-    if ((status.valid & kWanted) == kWanted) members.push_back({status.name, index, status.size});
+    if ((status.valid & kWanted) == kWanted) members_.push_back({status.name, index, status.size});
   }
-  return members;
 }
 
-std::unique_ptr<ByteStream> open_zip_member(const std::string& path, const ZipMember& member) {
-  return std::make_unique<ZipStream>(path, member);
+std::unique_ptr<ByteStream> ZipArchive::open(const ZipMember& member) const {
+  return std::make_unique<MemberStream>(path_, opened_, member);
 }
 
 }  // namespace simtile::formats
