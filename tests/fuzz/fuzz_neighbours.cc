@@ -40,16 +40,16 @@ void read_all(const std::string& path) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace simtile::fuzz;
-  static const MemoryFile file;
   static const MemoryFolder folder;
+  static const std::string path = folder / "input";
   static const std::vector<std::string> honest = honest_files(folder);
   Input input(data, size);
   const unsigned choice = input.take<std::uint8_t>();
   std::string bytes = honest[choice % honest.size()];
   apply_changes(input, bytes);
   if ((choice & kLeaveUnsealed) == 0) seal_container(bytes);
-  file.write({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-  let_refuse([&] { simtile::verify_file(file.path()); });
-  let_refuse([&] { read_all(file.path()); });
+  write_file(path, bytes);
+  let_refuse([&] { simtile::verify_file(path); });
+  let_refuse([&] { read_all(path); });
   return 0;
 }

@@ -1,5 +1,4 @@
-// A screen beside its matrix, changed and mostly sealed again: verified, read to its end, and one in eight used by a
-// join.
+// A screen beside its matrix, changed and mostly sealed again: verified, read to its end, and a few used by a join.
 #include "engine/screen/basis.h"
 #include "engine/screen/screen_rows.h"
 #include "simtile/job.h"
@@ -76,6 +75,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   matrix.change(choice, input);
   let_refuse([&] { matrix.verify(); });
   let_refuse([&] { matrix.read_all(); });
-  if (is_one_in(8, data, size)) let_refuse([&] { matrix.join(choice); });
+  if (goes_further(data, size)) let_refuse([&] { matrix.join(choice); });
   return 0;
 }

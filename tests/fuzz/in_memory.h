@@ -2,7 +2,6 @@
 #pragma once
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -39,30 +38,14 @@ void let_refuse(Work work) {
 
 // Whether an input is one of the few, the same ones each time, that are taken further at many times the cost. Not by a
 // bit of the input: what goes further reaches more, is kept for it, and soon nearly all that is tried would.
-inline bool is_one_in(std::uint64_t many, const std::uint8_t* data, std::size_t size) {
-  return XXH3_64bits(data, size) % many == 0;
-}
+inline bool goes_further(const std::uint8_t* data, std::size_t size) { return XXH3_64bits(data, size) % 32 == 0; }
 
-// One file in memory, written anew for each input.
-class MemoryFile {
- public:
-  MemoryFile() : fd_(::memfd_create("input", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {
-    require(fd_ >= 0, "there is memory for a file");
-  }
-  void write(std::span<const std::uint8_t> bytes) const {
-    require(::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, bytes.data(), bytes.size(), 0) == ssize_t(bytes.size()),
-            "a file in memory takes what is written to it");
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  int fd_;
-  std::string path_;
-};
-
+// Over what is in the file, whose memory then need not be found and cleared again.
 inline void write_file(const std::string& path, std::string_view bytes) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  require(fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()), "a file takes what is written");
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  require(fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()) &&
+              ::ftruncate(fd, off_t(bytes.size())) == 0,
+          "a file takes what is written");
   ::close(fd);
 }
 

@@ -31,27 +31,38 @@ class StoredZip {
   void add(std::string_view name, std::string_view bytes) {
     const std::size_t at = archive_.size();
     const std::string common = fields(name, bytes);
-    archive_ += std::string("PK\3\4\x14\0", 6) + common + std::string(name) + std::string(bytes);
-    directory_ += std::string("PK\1\2\x14\0\x14\0", 8) + common + std::string(10, '\0') + number<std::uint32_t>(at) +
-                  std::string(name);
+    archive_.append("PK\3\4\x14\0", 6).append(common).append(name).append(bytes);
+    directory_.append("PK\1\2\x14\0\x14\0", 8).append(common).append(10, '\0');
+    append_number<std::uint32_t>(directory_, at);
+    directory_.append(name);
     ++members_;
   }
   std::string finish() const {
-    return archive_ + directory_ + std::string("PK\5\6\0\0\0\0", 8) + number<std::uint16_t>(members_) +
-           number<std::uint16_t>(members_) + number<std::uint32_t>(directory_.size()) +
-           number<std::uint32_t>(archive_.size()) + std::string(2, '\0');
+    std::string file = archive_ + directory_;
+    file.append("PK\5\6\0\0\0\0", 8);
+    append_number<std::uint16_t>(file, members_);
+    append_number<std::uint16_t>(file, members_);
+    append_number<std::uint32_t>(file, directory_.size());
+    append_number<std::uint32_t>(file, archive_.size());
+    return file.append(2, '\0');
   }
 
  private:
   template <typename T>
-  static std::string number(std::size_t value) {
+  static void append_number(std::string& out, std::size_t value) {
     const T narrow = static_cast<T>(value);
-    return {reinterpret_cast<const char*>(&narrow), sizeof narrow};
+    out.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
   }
   // From the flags to the length of the extra field, the same in both headers.
   static std::string fields(std::string_view name, std::string_view bytes) {
-    return std::string(8, '\0') + number<std::uint32_t>(crc32_of(bytes)) + number<std::uint32_t>(bytes.size()) +
-           number<std::uint32_t>(bytes.size()) + number<std::uint16_t>(name.size()) + number<std::uint16_t>(0);
+    std::string out(8, '\0');
+    out.reserve(24);
+    append_number<std::uint32_t>(out, crc32_of(bytes));
+    append_number<std::uint32_t>(out, bytes.size());
+    append_number<std::uint32_t>(out, bytes.size());
+    append_number<std::uint16_t>(out, name.size());
+    append_number<std::uint16_t>(out, 0);
+    return out;
   }
 
   std::string archive_, directory_;
