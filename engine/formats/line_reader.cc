@@ -8,7 +8,8 @@
 namespace simtile::formats {
 namespace {
 
-constexpr std::size_t kFirstBufferBytes = 64 * 1024;
+constexpr std::size_t kFirstBufferBytes = 4 * 1024;  // which a short text does not fill
+constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace
@@ -27,6 +28,7 @@ bool LineReader::refill() {
     throw Error(ErrorCode::kCorrupt, "'" + name() + "', line " + std::to_string(line_number_ + 1) + ": longer than " +
                                          std::to_string(max_line_bytes_) + " bytes; is this a text of lines?");
   if (end_ == buffer_.size()) buffer_.resize(2 * buffer_.size());
+  if (stream_->offset() >= kFirstBufferBytes && buffer_.size() < kBufferBytes) buffer_.resize(kBufferBytes);
   const std::size_t moved = stream_->read(std::as_writable_bytes(std::span(buffer_).subspan(end_)));
   end_ += moved;
   return moved > 0;

@@ -163,16 +163,16 @@ void ContainerFile::check_unchanged() const {
 
 void ContainerFile::verify_all() const {
   const std::vector<std::uint64_t> checksums = load_checksums();
-  std::vector<std::byte> buffer(kBlockBytes);
+  std::vector<std::byte> buffer;
   file_.advise_sequential();
   for (std::uint32_t i = 0; i < header_.section_count; ++i) {
     const SectionEntry& section = header_.sections[i];
     const std::uint64_t padded = padded_bytes(section);
     for (std::uint64_t block = 0; block < block_count(section); ++block) {
       const std::uint64_t at = block * kBlockBytes;
-      const auto bytes = std::span(buffer).first(static_cast<std::size_t>(std::min(kBlockBytes, padded - at)));
-      read_section(section, at, bytes);
-      check_block(section, block, bytes, checksums[section.first_block + block]);
+      buffer.resize(static_cast<std::size_t>(std::min(kBlockBytes, padded - at)));
+      read_section(section, at, buffer);
+      check_block(section, block, buffer, checksums[section.first_block + block]);
     }
   }
 }
