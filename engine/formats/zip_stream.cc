@@ -9,23 +9,22 @@
 #include "simtile/error.h"
 
 namespace simtile::formats {
-namespace {
 
 constexpr zip_int64_t kMaxMembers = 65536;
 
 // Lends a file to libzip, so that its reads go through os.h like all others. Exceptions cannot pass through a C
 // library: they are kept here, and thrown again by whoever called it.
-class ZipFile {
+class ZipArchive::LentFile {
  public:
-  explicit ZipFile(const std::string& path) : file_(os::File::open_for_reading(path)), bytes_(file_.size()) {}
-  ZipFile(const ZipFile&) = delete;
-  ZipFile& operator=(const ZipFile&) = delete;
+  explicit LentFile(const std::string& path) : file_(os::File::open_for_reading(path)), bytes_(file_.size()) {}
+  LentFile(const LentFile&) = delete;
+  LentFile& operator=(const LentFile&) = delete;
 
   void rethrow_failure() const {
     if (failure_) std::rethrow_exception(failure_);
   }
   static zip_int64_t serve(void* self, void* data, zip_uint64_t length, zip_source_cmd_t command) {
-    return static_cast<ZipFile*>(self)->serve(data, length, command);
+    return static_cast<LentFile*>(self)->serve(data, length, command);
   }
 
  private:
@@ -77,18 +76,16 @@ class ZipFile {
   std::exception_ptr failure_;
 };
 
-struct CloseMember {
+struct ZipArchive::CloseMember {
   void operator()(zip_file_t* member) const noexcept { zip_fclose(member); }
 };
-
-}  // namespace
 
 class ZipArchive::Opened {
  public:
   explicit Opened(const std::string& path) : file_(path) {
     zip_error_t error;
     zip_error_init(&error);
-    zip_source_t* source = zip_source_function_create(ZipFile::serve, &file_, &error);
+    zip_source_t* source = zip_source_function_create(LentFile::serve, &file_, &error);
     archive_ = source != nullptr ? zip_open_from_source(source, ZIP_RDONLY, &error) : nullptr;
     const std::string why = zip_error_strerror(&error);
     zip_error_fini(&error);
@@ -107,7 +104,7 @@ class ZipArchive::Opened {
   }
 
  private:
-  ZipFile file_;
+  LentFile file_;
   zip_t* archive_ = nullptr;
 };
 

@@ -31,6 +31,8 @@ class ZipArchive {
   std::unique_ptr<ByteStream> open(const ZipMember& member) const;
 
  private:
+  class LentFile;
+  struct CloseMember;
   class Opened;
   class MemberStream;
   std::string path_;
