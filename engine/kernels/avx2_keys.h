@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/unwatched.h"
+
 namespace simtile::kernels {
 namespace {
 
@@ -14,8 +16,8 @@ namespace {
 struct KeyLanes {
   static constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;
 
-  static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
-                           std::uint64_t* largest) {
+  SIMTILE_UNWATCHED static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
+                                             std::uint64_t* largest) {
     std::uint64_t low = keys[0];
     std::uint64_t high = keys[0];
     for (std::size_t i = 1; i < count; ++i) {
@@ -26,7 +28,8 @@ struct KeyLanes {
     *largest = high;
   }
 
-  static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
+  SIMTILE_UNWATCHED static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count,
+                                                          std::uint64_t pivot) {
     const __m256i top_bit = _mm256_set1_epi64x(static_cast<long long>(kTopBit));
     const __m256i pivots = _mm256_set1_epi64x(static_cast<long long>(pivot ^ kTopBit));
     __m256i minus_below = _mm256_setzero_si256();

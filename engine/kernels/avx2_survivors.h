@@ -14,10 +14,10 @@ constexpr std::uint32_t kLanes = 8;
 struct ProductThresholds {
   static constexpr bool kComparesWithSums = false;
   // NaN when the base threshold is.
-  static inline __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
+  static inline __attribute__((always_inline)) __m256 weaker(__m256 query_threshold, __m256 base_threshold) {
     return _mm256_min_ps(query_threshold, base_threshold);
   }
-  static inline std::uint32_t passes(__m256 score, __m256 threshold) {
+  static inline __attribute__((always_inline)) std::uint32_t passes(__m256 score, __m256 threshold) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_GE_OQ)));
   }
 };

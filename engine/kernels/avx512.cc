@@ -13,6 +13,7 @@
 #include "engine/kernels/rescore_pairs.h"
 #include "engine/kernels/sparse_chain.h"
 #include "engine/kernels/tile_kernel.h"
+#include "engine/kernels/unwatched.h"
 
 namespace simtile::kernels {
 namespace {
@@ -34,6 +35,8 @@ template <typename Metric>
 inline __attribute__((always_inline)) void accumulate(const float* query, const float* base, std::uint32_t dims,
                                                       Block& block) {
   for (std::uint32_t d = 0; d < dims; ++d) {
+    SIMTILE_READS(query);
+    SIMTILE_READS(base);
     const __m512 base0 = _mm512_loadu_ps(base);
     const __m512 base1 = _mm512_loadu_ps(base + kLanes);
 #pragma GCC unroll 14
@@ -160,7 +163,7 @@ inline __attribute__((always_inline)) void for_each_block(const Strip& strip, Em
 }
 
 template <typename Metric>
-void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
+SIMTILE_UNWATCHED void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
   for_each_block<Metric>(
       strip, [&](const Block& block, std::uint32_t column)
                  __attribute__((always_inline)) { emit<Metric>(block, strip, column, for_queries, for_bases); });
@@ -188,7 +191,7 @@ inline __attribute__((always_inline)) bool accumulate_past_stops(const Strip& st
 }
 
 template <typename Metric>
-void screen_strip_with_stops(const Strip& strip, Survivors& for_either) {
+SIMTILE_UNWATCHED void screen_strip_with_stops(const Strip& strip, Survivors& for_either) {
   strip.stops->blocks += strip.base_panel_count;
   for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
     Block block;
@@ -199,7 +202,7 @@ void screen_strip_with_stops(const Strip& strip, Survivors& for_either) {
 }
 
 template <typename Metric>
-void screen_strip(const Strip& strip, Survivors& for_either) {
+SIMTILE_UNWATCHED void screen_strip(const Strip& strip, Survivors& for_either) {
   if (strip.stops != nullptr) return screen_strip_with_stops<Metric>(strip, for_either);
   for_each_block<Metric>(
       strip, [&](const Block& block, std::uint32_t column)

@@ -7,16 +7,18 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/unwatched.h"
+
 namespace simtile::kernels {
 namespace {
 
 struct KeyLanes {
-  static inline __mmask8 valid(std::size_t left) {
+  static inline __attribute__((always_inline)) __mmask8 valid(std::size_t left) {
     return static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
   }
 
-  static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
-                           std::uint64_t* largest) {
+  SIMTILE_UNWATCHED static inline void range(const std::uint64_t* keys, std::size_t count, std::uint64_t* smallest,
+                                             std::uint64_t* largest) {
     __m512i low = _mm512_set1_epi64(-1);
     __m512i high = _mm512_setzero_si512();
     for (std::size_t i = 0; i < count; i += 8) {
@@ -29,7 +31,8 @@ struct KeyLanes {
     *largest = _mm512_reduce_max_epu64(high);
   }
 
-  static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count, std::uint64_t pivot) {
+  SIMTILE_UNWATCHED static inline std::size_t count_below(const std::uint64_t* keys, std::size_t count,
+                                                          std::uint64_t pivot) {
     const __m512i pivots = _mm512_set1_epi64(static_cast<long long>(pivot));
     const __m512i one = _mm512_set1_epi64(1);
     __m512i below = _mm512_setzero_si512();

@@ -14,10 +14,10 @@ constexpr std::uint32_t kLanes = 16;
 struct ProductThresholds {
   static constexpr bool kComparesWithSums = false;
   // NaN when the base threshold is.
-  static inline __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
+  static inline __attribute__((always_inline)) __m512 weaker(__m512 query_threshold, __m512 base_threshold) {
     return _mm512_min_ps(query_threshold, base_threshold);
   }
-  static inline __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
+  static inline __attribute__((always_inline)) __mmask16 passes(__mmask16 among, __m512 score, __m512 threshold) {
     return _mm512_mask_cmp_ps_mask(among, score, threshold, _CMP_GE_OQ);
   }
 };
@@ -27,7 +27,7 @@ struct SummedThresholds : ProductThresholds {
   static constexpr bool kComparesWithSums = true;
 };
 
-inline void append(__mmask16 mask, __m512 scores, __m512i pairs, Survivors& survivors) {
+inline __attribute__((always_inline)) void append(__mmask16 mask, __m512 scores, __m512i pairs, Survivors& survivors) {
   // Whole-register stores of the compressed lanes: the survivor arrays have kSurvivorSlack behind them.
   _mm512_storeu_ps(survivors.scores + survivors.count, _mm512_maskz_compress_ps(mask, scores));
   _mm512_storeu_si512(survivors.pairs + survivors.count, _mm512_maskz_compress_epi32(mask, pairs));
