@@ -1,14 +1,17 @@
 // Jobs on several fields, and on sparse rows, against the definition, bit for bit.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/kernels/tile_kernel.h"
+#include "engine/storage/matrix_writer.h"
 #include "simtile/error.h"
 #include "simtile/import.h"
 #include "simtile/job.h"

@@ -1,6 +1,7 @@
 // A long job does not grow: what 10,000 tiles leave resident after the first hundred.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "engine/memory/process_memory.h"

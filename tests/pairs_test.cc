@@ -1,7 +1,9 @@
 // Joins by threshold: all pairs that are good enough, against the definition.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 
 #include "engine/join/pair_store.h"

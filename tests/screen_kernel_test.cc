@@ -2,6 +2,7 @@
 // above it by more than the kernel says, and the pairs whose bound passes are found.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>

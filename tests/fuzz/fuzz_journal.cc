@@ -1,5 +1,6 @@
 // What an interrupted job left: its journal or one of its runs, changed and mostly sealed again. All of it is read, and
 // from a few the job is resumed.
+#include <algorithm>
 #include <atomic>
 
 #include "engine/join/journal.h"
