@@ -18,6 +18,7 @@ constexpr std::uint64_t kMostSampled = 4096;
 constexpr std::uint64_t kMostBytes = std::uint64_t{48} << 20;
 constexpr std::uint64_t kMostPrefixDims = 256;
 constexpr int kIterations = 3;
+constexpr std::uint64_t kEarlyStep = 4;  // the first iterations look at every so many-th row of the sample
 
 // Random signs: row i, column c.
 float sign(std::uint64_t i, std::uint64_t c) noexcept {
@@ -27,6 +28,31 @@ float sign(std::uint64_t i, std::uint64_t c) noexcept {
   return (state >> 63) != 0 ? 1.0f : -1.0f;
 }
 
+// Every `step`-th row of a sample; and the columns of those rows, as rows.
+PackedRows rows_of(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, std::uint64_t columns,
+                   std::uint64_t step) {
+  const std::uint64_t rows = divide_up(sample.squared_norms.size(), step);
+  PackedRows packed(budget, kernel, rows, columns);
+  std::vector<float> row(columns);
+  for (std::uint64_t r = 0; r < rows; ++r) {
+    sample.by_row.get_row(r * step, row.data());
+    packed.set_row(r, row.data());
+  }
+  return packed;
+}
+
+PackedRows columns_of(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample,
+                      std::uint64_t columns, std::uint64_t step) {
+  const std::uint64_t rows = divide_up(sample.squared_norms.size(), step);
+  PackedRows packed(budget, kernel, columns, rows);
+  std::vector<float> row(columns);
+  for (std::uint64_t r = 0; r < rows; ++r) {
+    sample.by_row.get_row(r * step, row.data());
+    packed.set_dim(r, row.data());
+  }
+  return packed;
+}
+
 }  // namespace
 
 std::uint64_t Basis::xxh3() const noexcept {
@@ -34,9 +60,9 @@ std::uint64_t Basis::xxh3() const noexcept {
 }
 
 std::uint64_t sample_rows(std::uint64_t row_count, std::uint64_t columns, std::uint64_t bytes) noexcept {
-  // The sample twice, coordinates of it (prediction.h), its products with some (sampled_queries.h), and the
-  // directions four times.
-  const std::uint64_t row_bytes = (2 * columns + 4 * kMostPrefixDims) * sizeof(float);
+  // The sample two and a half times, coordinates of it (prediction.h), its products with some (sampled_queries.h), and
+  // the directions four times.
+  const std::uint64_t row_bytes = (5 * columns / 2 + 4 * kMostPrefixDims) * sizeof(float);
   const std::uint64_t fixed_bytes = 5 * kMostPrefixDims * columns * sizeof(float);
   const std::uint64_t usable = std::min(bytes / 2, std::max(kMostBytes, 2 * fixed_bytes));
   if (fixed_bytes >= usable) return 0;
@@ -80,25 +106,27 @@ Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sa
   for (std::uint64_t i = 0; i < prefix_dims; ++i)
     for (std::uint64_t c = 0; c < columns; ++c) directions[i * columns + c] = sign(i, c);
 
-  PackedRows by_column(budget, kernel, columns, sample.squared_norms.size());
-  std::vector<float> row(columns);
-  for (std::uint64_t r = 0; r < sample.squared_norms.size(); ++r) {
-    sample.by_row.get_row(r, row.data());
-    by_column.set_dim(r, row.data());
-  }
-  const std::uint64_t weights_stride = sample.by_row.padded_rows();
-  const std::uint64_t product_stride = by_column.padded_rows();  // at least `columns`
-  const BudgetedMemory weights(budget, prefix_dims * weights_stride * sizeof(float));
-  const BudgetedMemory products(budget, prefix_dims * product_stride * sizeof(float));
-  for (int iteration = 0; iteration < kIterations; ++iteration) {
+  const std::uint64_t sampled = sample.squared_norms.size();
+  const BudgetedMemory weights(budget, prefix_dims * sample.by_row.padded_rows() * sizeof(float));
+  const BudgetedMemory products(budget, prefix_dims * round_up(columns, kernel.base_width) * sizeof(float));
+  const auto iterate = [&](const PackedRows& by_row, const PackedRows& by_column, int passes) {
     // directions <- orthonormal rows of (directions X') X
-    multiply(kernel, workers, directions, columns, prefix_dims, sample.by_row, weights.as<float>(), weights_stride);
-    multiply(kernel, workers, weights.as<float>(), weights_stride, prefix_dims, by_column, products.as<float>(),
-             product_stride);
+    multiply(kernel, workers, directions, columns, prefix_dims, by_row, weights.as<float>(), by_row.padded_rows());
+    multiply(kernel, workers, weights.as<float>(), by_row.padded_rows(), prefix_dims, by_column, products.as<float>(),
+             by_column.padded_rows());
     for (std::uint64_t i = 0; i < prefix_dims; ++i)
-      std::copy_n(products.as<float>() + i * product_stride, columns, directions + i * columns);
-    orthonormalize(directions, prefix_dims, columns, iteration + 1 == kIterations ? 2 : 1, workers.threads);
+      std::copy_n(products.as<float>() + i * by_column.padded_rows(), columns, directions + i * columns);
+    orthonormalize(directions, prefix_dims, columns, passes, workers.threads);
+  };
+  const PackedRows by_column = columns_of(budget, kernel, sample, columns, 1);
+  if (sampled >= kEarlyStep * 2 * prefix_dims) {
+    const PackedRows early_by_row = rows_of(budget, kernel, sample, columns, kEarlyStep);
+    const PackedRows early_by_column = columns_of(budget, kernel, sample, columns, kEarlyStep);
+    for (int iteration = 1; iteration < kIterations; ++iteration) iterate(early_by_row, early_by_column, 1);
+  } else {
+    for (int iteration = 1; iteration < kIterations; ++iteration) iterate(sample.by_row, by_column, 1);
   }
+  iterate(sample.by_row, by_column, 2);
   basis.error = orthonormality_error(directions, prefix_dims, columns, workers.threads);
   return basis;
 }
