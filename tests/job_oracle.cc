@@ -4,28 +4,64 @@
 #include <bit>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "engine/base/fma_clones.h"
 #include "engine/storage/matrix_writer.h"
 #include "engine/storage/row_norm.h"
 
 namespace simtile::tests {
+namespace {
+
+// The numbers of libstdc++'s uniform_real_distribution<double> and normal_distribution<float>, which ask for a
+// logarithm of extended precision with each draw: most of the time of making a matrix.
+class Draws {
+ public:
+  explicit Draws(unsigned seed) : random_(seed) {}
+  std::uint32_t bits() { return static_cast<std::uint32_t>(random_()); }
+  // In [0, 1).
+  double uniform() {
+    const double low = bits();
+    return below_one((low + 0x1p32 * bits()) * 0x1p-64);
+  }
+  // Marsaglia's polar method.
+  float normal() {
+    if (kept_) return *std::exchange(kept_, std::nullopt);
+    float x, y, squared_length;
+    do {
+      x = 2.0f * below_one(static_cast<float>(bits()) * 0x1p-32f) - 1.0f;
+      y = 2.0f * below_one(static_cast<float>(bits()) * 0x1p-32f) - 1.0f;
+      squared_length = x * x + y * y;
+    } while (squared_length > 1.0f || squared_length == 0.0f);
+    const float scale = std::sqrt(-2.0f * std::log(squared_length) / squared_length);
+    kept_ = x * scale;
+    return y * scale;
+  }
+
+ private:
+  template <typename Float>
+  static Float below_one(Float value) {
+    return value < 1 ? value : std::nextafter(Float{1}, Float{0});
+  }
+  std::mt19937 random_;
+  std::optional<float> kept_;
+};
+
+}  // namespace
 
 TestMatrix random_matrix(std::uint64_t rows, std::uint64_t columns, unsigned seed, double zero_share) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::uniform_real_distribution<double> uniform;
+  Draws draws(seed);
   TestMatrix matrix{rows, columns, std::vector<float>(rows * columns)};
   for (std::uint64_t r = 0; r < rows; ++r) {
     float* row = matrix.values.data() + r * columns;
-    const double draw = uniform(random);
+    const double draw = draws.uniform();
     if (r > 0 && draw < 0.1) {
-      const float* earlier = matrix.row(random() % r);
+      const float* earlier = matrix.row(draws.bits() % r);
       std::copy(earlier, earlier + columns, row);
     } else if (draw > 0.98) {
       std::fill(row, row + columns, 0.0f);
     } else {
-      for (std::uint64_t c = 0; c < columns; ++c) row[c] = uniform(random) < zero_share ? 0.0f : normal(random);
+      for (std::uint64_t c = 0; c < columns; ++c) row[c] = draws.uniform() < zero_share ? 0.0f : draws.normal();
     }
   }
   return matrix;
