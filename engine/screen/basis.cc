@@ -18,7 +18,11 @@ constexpr std::uint64_t kMostSampled = 4096;
 constexpr std::uint64_t kMostBytes = std::uint64_t{48} << 20;
 constexpr std::uint64_t kMostPrefixDims = 256;
 constexpr int kIterations = 3;
-constexpr std::uint64_t kEarlyStep = 4;  // the first iterations look at every so many-th row of the sample
+constexpr std::uint64_t kEarlyStep = 4;  // the first iterations look at one in so many rows of the sample
+
+bool has_early_iterations(std::uint64_t sampled, std::uint64_t prefix_dims) noexcept {
+  return sampled >= kEarlyStep * 2 * prefix_dims;
+}
 
 // Random signs: row i, column c.
 float sign(std::uint64_t i, std::uint64_t c) noexcept {
@@ -28,14 +32,21 @@ float sign(std::uint64_t i, std::uint64_t c) noexcept {
   return (state >> 63) != 0 ? 1.0f : -1.0f;
 }
 
-// Every `step`-th row of a sample; and the columns of those rows, as rows.
+// The n-th of a sample's rows when one in `step` is taken: at all distances from where the steps begin, as rows of a
+// matrix may be of different kinds by turns.
+std::uint64_t taken_row(std::uint64_t n, std::uint64_t step, std::uint64_t sampled) noexcept {
+  return std::min(n * step + n % step, sampled - 1);
+}
+
+// One in `step` rows of a sample; and the columns of those rows, as rows.
 PackedRows rows_of(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, std::uint64_t columns,
                    std::uint64_t step) {
-  const std::uint64_t rows = divide_up(sample.squared_norms.size(), step);
+  const std::uint64_t sampled = sample.squared_norms.size();
+  const std::uint64_t rows = divide_up(sampled, step);
   PackedRows packed(budget, kernel, rows, columns);
   std::vector<float> row(columns);
   for (std::uint64_t r = 0; r < rows; ++r) {
-    sample.by_row.get_row(r * step, row.data());
+    sample.by_row.get_row(taken_row(r, step, sampled), row.data());
     packed.set_row(r, row.data());
   }
   return packed;
@@ -43,11 +54,12 @@ PackedRows rows_of(PageBudget& budget, const kernels::TileKernel& kernel, const 
 
 PackedRows columns_of(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample,
                       std::uint64_t columns, std::uint64_t step) {
-  const std::uint64_t rows = divide_up(sample.squared_norms.size(), step);
+  const std::uint64_t sampled = sample.squared_norms.size();
+  const std::uint64_t rows = divide_up(sampled, step);
   PackedRows packed(budget, kernel, columns, rows);
   std::vector<float> row(columns);
   for (std::uint64_t r = 0; r < rows; ++r) {
-    sample.by_row.get_row(r * step, row.data());
+    sample.by_row.get_row(taken_row(r, step, sampled), row.data());
     packed.set_dim(r, row.data());
   }
   return packed;
@@ -60,13 +72,19 @@ std::uint64_t Basis::xxh3() const noexcept {
 }
 
 std::uint64_t sample_rows(std::uint64_t row_count, std::uint64_t columns, std::uint64_t bytes) noexcept {
-  // The sample two and a half times, coordinates of it (prediction.h), its products with some (sampled_queries.h), and
-  // the directions four times.
-  const std::uint64_t row_bytes = (5 * columns / 2 + 4 * kMostPrefixDims) * sizeof(float);
+  // The sample twice, and a quarter of it twice where there are early iterations; coordinates of it (prediction.h), its
+  // products with some (sampled_queries.h), and the directions four times.
   const std::uint64_t fixed_bytes = 5 * kMostPrefixDims * columns * sizeof(float);
   const std::uint64_t usable = std::min(bytes / 2, std::max(kMostBytes, 2 * fixed_bytes));
   if (fixed_bytes >= usable) return 0;
-  return std::min({row_count, kMostSampled, (usable - fixed_bytes) / row_bytes});
+  const auto fitting_rows = [&](std::uint64_t held_columns) {
+    const std::uint64_t row_bytes = (held_columns + 4 * kMostPrefixDims) * sizeof(float);
+    return std::min({row_count, kMostSampled, (usable - fixed_bytes) / row_bytes});
+  };
+  const std::uint64_t rows = fitting_rows(2 * columns);
+  const std::uint64_t prefix_dims = preferred_prefix_dims(columns, rows);
+  if (!has_early_iterations(rows, prefix_dims)) return rows;
+  return std::max(fitting_rows(5 * columns / 2), kEarlyStep * 2 * prefix_dims - 1);
 }
 
 std::uint64_t preferred_prefix_dims(std::uint64_t columns, std::uint64_t sampled) noexcept {
@@ -103,8 +121,10 @@ Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sa
   basis.prefix_dims = prefix_dims;
   basis.directions = BudgetedMemory(budget, prefix_dims * columns * sizeof(float));
   auto* directions = basis.directions.as<float>();
-  for (std::uint64_t i = 0; i < prefix_dims; ++i)
+  const auto begin_anew = [&](std::uint64_t i) {
     for (std::uint64_t c = 0; c < columns; ++c) directions[i * columns + c] = sign(i, c);
+  };
+  for (std::uint64_t i = 0; i < prefix_dims; ++i) begin_anew(i);
 
   const std::uint64_t sampled = sample.squared_norms.size();
   const BudgetedMemory weights(budget, prefix_dims * sample.by_row.padded_rows() * sizeof(float));
@@ -119,10 +139,14 @@ Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sa
     orthonormalize(directions, prefix_dims, columns, passes, workers.threads);
   };
   const PackedRows by_column = columns_of(budget, kernel, sample, columns, 1);
-  if (sampled >= kEarlyStep * 2 * prefix_dims) {
+  if (has_early_iterations(sampled, prefix_dims)) {
     const PackedRows early_by_row = rows_of(budget, kernel, sample, columns, kEarlyStep);
     const PackedRows early_by_column = columns_of(budget, kernel, sample, columns, kEarlyStep);
     for (int iteration = 1; iteration < kIterations; ++iteration) iterate(early_by_row, early_by_column, 1);
+    // Directions that those rows do not have, others may.
+    for (std::uint64_t i = 0; i < prefix_dims; ++i)
+      if (std::all_of(directions + i * columns, directions + (i + 1) * columns, [](float v) { return v == 0.0f; }))
+        begin_anew(i);
   } else {
     for (int iteration = 1; iteration < kIterations; ++iteration) iterate(sample.by_row, by_column, 1);
   }

@@ -1,9 +1,9 @@
 // The directions of a screen: a few orthonormal ones that hold most of the rows' energy, found in a sample.
 //
 // Block power iterations on the sample's second moments (Golub and Van Loan, Matrix Computations, 8.2.4: orthogonal
-// iteration), the first ones on those of a quarter of it, from fixed random signs: the same matrix always gives the same
-// directions on the same instruction set.
-// Any nearly orthonormal directions are right; good ones make the screen let fewer pairs through.
+// iteration), the first ones on those of a quarter of it, from fixed random signs: the same matrix always gives the
+// same directions on the same instruction set. Any nearly orthonormal directions are right; good ones make the screen
+// let fewer pairs through.
 #pragma once
 
 #include <cstdint>
