@@ -9,8 +9,9 @@
 #include "simtile/error.h"
 
 namespace simtile::formats {
-
+namespace {
 constexpr zip_int64_t kMaxMembers = 65536;
+}
 
 // Lends a file to libzip, so that its reads go through os.h like all others. Exceptions cannot pass through a C
 // library: they are kept here, and thrown again by whoever called it.
