@@ -32,37 +32,26 @@ float sign(std::uint64_t i, std::uint64_t c) noexcept {
   return (state >> 63) != 0 ? 1.0f : -1.0f;
 }
 
-// The n-th of a sample's rows when one in `step` is taken: at all distances from where the steps begin, as rows of a
-// matrix may be of different kinds by turns.
-std::uint64_t taken_row(std::uint64_t n, std::uint64_t step, std::uint64_t sampled) noexcept {
-  return std::min(n * step + n % step, sampled - 1);
+// One in `step` of the rows: at all distances from where the steps begin, as rows of a matrix may be of different kinds
+// by turns.
+PackedRows one_in(std::uint64_t step, PageBudget& budget, const kernels::TileKernel& kernel, const PackedRows& all) {
+  PackedRows taken(budget, kernel, divide_up(all.rows(), step), all.dims());
+  std::vector<float> row(all.dims());
+  for (std::uint64_t r = 0; r < taken.rows(); ++r) {
+    all.get_row(std::min(r * step + r % step, all.rows() - 1), row.data());
+    taken.set_row(r, row.data());
+  }
+  return taken;
 }
 
-// One in `step` rows of a sample; and the columns of those rows, as rows.
-PackedRows rows_of(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, std::uint64_t columns,
-                   std::uint64_t step) {
-  const std::uint64_t sampled = sample.squared_norms.size();
-  const std::uint64_t rows = divide_up(sampled, step);
-  PackedRows packed(budget, kernel, rows, columns);
-  std::vector<float> row(columns);
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    sample.by_row.get_row(taken_row(r, step, sampled), row.data());
-    packed.set_row(r, row.data());
+PackedRows transposed(PageBudget& budget, const kernels::TileKernel& kernel, const PackedRows& by_row) {
+  PackedRows by_column(budget, kernel, by_row.dims(), by_row.rows());
+  std::vector<float> row(by_row.dims());
+  for (std::uint64_t r = 0; r < by_row.rows(); ++r) {
+    by_row.get_row(r, row.data());
+    by_column.set_dim(r, row.data());
   }
-  return packed;
-}
-
-PackedRows columns_of(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample,
-                      std::uint64_t columns, std::uint64_t step) {
-  const std::uint64_t sampled = sample.squared_norms.size();
-  const std::uint64_t rows = divide_up(sampled, step);
-  PackedRows packed(budget, kernel, columns, rows);
-  std::vector<float> row(columns);
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    sample.by_row.get_row(taken_row(r, step, sampled), row.data());
-    packed.set_dim(r, row.data());
-  }
-  return packed;
+  return by_column;
 }
 
 }  // namespace
@@ -126,7 +115,6 @@ Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sa
   };
   for (std::uint64_t i = 0; i < prefix_dims; ++i) begin_anew(i);
 
-  const std::uint64_t sampled = sample.squared_norms.size();
   const BudgetedMemory weights(budget, prefix_dims * sample.by_row.padded_rows() * sizeof(float));
   const BudgetedMemory products(budget, prefix_dims * round_up(columns, kernel.base_width) * sizeof(float));
   const auto iterate = [&](const PackedRows& by_row, const PackedRows& by_column, int passes) {
@@ -138,10 +126,10 @@ Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sa
       std::copy_n(products.as<float>() + i * by_column.padded_rows(), columns, directions + i * columns);
     orthonormalize(directions, prefix_dims, columns, passes, workers.threads);
   };
-  const PackedRows by_column = columns_of(budget, kernel, sample, columns, 1);
-  if (has_early_iterations(sampled, prefix_dims)) {
-    const PackedRows early_by_row = rows_of(budget, kernel, sample, columns, kEarlyStep);
-    const PackedRows early_by_column = columns_of(budget, kernel, sample, columns, kEarlyStep);
+  const PackedRows by_column = transposed(budget, kernel, sample.by_row);
+  if (has_early_iterations(sample.by_row.rows(), prefix_dims)) {
+    const PackedRows early_by_row = one_in(kEarlyStep, budget, kernel, sample.by_row);
+    const PackedRows early_by_column = transposed(budget, kernel, early_by_row);
     for (int iteration = 1; iteration < kIterations; ++iteration) iterate(early_by_row, early_by_column, 1);
     // Directions that those rows do not have, others may.
     for (std::uint64_t i = 0; i < prefix_dims; ++i)

@@ -23,6 +23,7 @@ class PackedRows {
   // Every row's value in dimension `dim`.
   void set_dim(std::uint64_t dim, const float* values) noexcept;
 
+  std::uint64_t rows() const noexcept { return rows_; }
   std::uint64_t dims() const noexcept { return dims_; }
   const float* panels() const noexcept { return panels_.as<float>(); }
   std::uint32_t panel_count() const noexcept { return panel_count_; }
