@@ -70,7 +70,7 @@ float fields_score(const std::vector<TestField>& fields, bool search, Metric met
     const float* query = (search ? field.queries : field.base).row(q);
     const float* base = field.base.row(b);
     sum = std::fma(field.weight, definition_score(metric, query, base, columns), sum);
-    if (!is_zero(query, columns) && !is_zero(base, columns)) weights += field.weight;
+    if (renormalize && !is_zero(query, columns) && !is_zero(base, columns)) weights += field.weight;
   }
   if (renormalize) sum = weights == 0.0f ? 0.0f : sum / weights;
   return sum + 0.0f;

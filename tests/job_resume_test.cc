@@ -28,7 +28,7 @@ namespace {
 using BudgetPair = std::pair<bool, bool>;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kRows = 2600;  // each access is checked: fewer of them
+constexpr std::uint64_t kRows = 2100;  // each access is checked: fewer of them
 constexpr std::uint64_t kTopK = 250;
 constexpr std::array kBudgetPairs{BudgetPair{false, true}, BudgetPair{true, false}};
 #else

@@ -24,7 +24,7 @@ namespace {
 // Under a sanitizer, which takes its time, less of the same.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::uint64_t kRowsToStop = 4000;
-constexpr std::uint64_t kTopK = 100;
+constexpr std::uint64_t kTopK = 60;
 constexpr std::array kShardCounts{2u, 3u};
 #else
 constexpr std::uint64_t kRowsToStop = 6000;  // stripes enough in each half for a shard to be stopped between them
