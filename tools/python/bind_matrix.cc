@@ -14,7 +14,7 @@ namespace py = pybind11;
 namespace simtile::python {
 namespace {
 
-py::dict info_of(const Matrix& matrix) {
+py::dict matrix_info(const Matrix& matrix) {
   const MatrixInfo info = matrix.info();
   py::dict facts;
   facts["rows"] = info.rows;
@@ -112,7 +112,7 @@ void bind_matrix(py::module_& module) {
              return std::make_unique<Matrix>(path, open_options(mode));
            }),
            py::arg("path"), py::arg("mode"))
-      .def("info", info_of)
+      .def("info", matrix_info)
       .def("mapped_rows", mapped_rows)
       .def("read_rows", read_rows, py::arg("rows").noconvert())
       .def("read_csr", read_csr, py::arg("rows").noconvert())

@@ -11,7 +11,7 @@ namespace py = pybind11;
 namespace simtile::python {
 namespace {
 
-py::dict info_of(const Neighbours& neighbours) {
+py::dict neighbours_info(const Neighbours& neighbours) {
   const NeighboursInfo info = neighbours.info();
   py::dict facts;
   facts["rows"] = info.rows;
@@ -30,7 +30,7 @@ py::dict info_of(const Neighbours& neighbours) {
 }
 
 // As stored, -1 and NaN where a row has fewer: the file's 2^64 - 1 is -1 in 64 bits.
-py::tuple read_rows(const Neighbours& neighbours, std::uint64_t first, std::uint64_t count) {
+py::tuple neighbours_of_rows(const Neighbours& neighbours, std::uint64_t first, std::uint64_t count) {
   const std::uint64_t top_k = neighbours.info().top_k;
   const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(count), static_cast<py::ssize_t>(top_k)};
   py::array_t<std::int64_t> rows(shape);
@@ -46,7 +46,7 @@ py::tuple read_rows(const Neighbours& neighbours, std::uint64_t first, std::uint
 }
 
 // One row's, as many as there are: of a top K and of all pairs alike.
-py::tuple read_row(const Neighbours& neighbours, std::uint64_t row) {
+py::tuple neighbours_of_row(const Neighbours& neighbours, std::uint64_t row) {
   std::vector<Neighbour> found;
   {
     const py::gil_scoped_release unlocked;
@@ -99,9 +99,9 @@ void bind_neighbours(py::module_& module) {
              return std::make_unique<Neighbours>(path, open_options(mode));
            }),
            py::arg("path"), py::arg("mode"))
-      .def("info", info_of)
-      .def("read_rows", read_rows, py::arg("first"), py::arg("count"))
-      .def("read_row", read_row, py::arg("row"))
+      .def("info", neighbours_info)
+      .def("read_rows", neighbours_of_rows, py::arg("first"), py::arg("count"))
+      .def("read_row", neighbours_of_row, py::arg("row"))
       .def("read_pairs", read_pairs)
       .def("query_id", &Neighbours::query_id, py::arg("row"))
       .def("base_id", &Neighbours::base_id, py::arg("row"))
