@@ -26,15 +26,14 @@
 namespace simtile::tests {
 namespace {
 
-// Under a sanitizer, which takes its time, less of the same; and there a budget with room for the process to grow holds
-// the whole state.
+// Under a sanitizer, which takes its time, less of the same; and no state on disk, since a budget with room for the
+// process to grow holds all of it.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::array kMetrics{Metric::kCosine};
 constexpr std::array kIsas{Isa::kAuto};
 constexpr std::uint64_t kPlannedRows = 9000;
 constexpr std::uint64_t kTilesBetweenStops = 18;
 constexpr std::size_t kContinued = 1;
-constexpr std::uint64_t kTopK = 40;
 constexpr std::array kResident{true};
 #else
 constexpr std::array kMetrics{Metric::kCosine, Metric::kInnerProduct, Metric::kL2};
@@ -42,11 +41,11 @@ constexpr std::array kIsas{Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
 constexpr std::uint64_t kPlannedRows = 30'000;
 constexpr std::uint64_t kTilesBetweenStops = 2;
 constexpr std::size_t kContinued = 5;
-constexpr std::uint64_t kTopK = 40;
 constexpr std::array kResident{true, false};
 #endif
 
 constexpr std::uint64_t kRows = 8300;
+constexpr std::uint64_t kTopK = 40;
 constexpr std::uint64_t kLargeBudget = std::uint64_t{4} << 30;
 
 JobOptions options_for(Metric metric) {

@@ -125,11 +125,12 @@ TEST_F(Pairs, NeitherTopKNorMinScoreIsRefused) {
 TEST_F(Pairs, TheStoreSorts) {
   join::WorkFolder work(folder_ / "work", {7, 1000, 100000});
   PageBudget budget(std::uint64_t{64} << 20);
-  // Room for about a thousand entries beside the buffers for merging.
+  // Room for about a thousand entries beside the buffers for merging: runs enough that merged ones are merged again,
+  // and that some are left to merge when the entries are asked for.
   join::PairStore store(work, budget, 18 * (4096 * 12 + 4096) + 12000);
   std::vector<join::RunEntry> entries;
   std::mt19937 random(8);
-  for (int i = 0; i < 200000; ++i)
+  for (int i = 0; i < 500000; ++i)
     entries.push_back(
         join::RunEntry::of(random() % 1000, topk::make_key(true, 0.5f, static_cast<std::uint32_t>(random() % 100000))));
   entries.insert(entries.end(), entries.begin(), entries.begin() + 1000);
