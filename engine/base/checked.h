@@ -40,6 +40,10 @@ inline constexpr std::uint64_t divide_up(std::uint64_t value, std::uint64_t unit
   return value / unit + (value % unit != 0);
 }
 
+inline constexpr std::uint64_t round_down(std::uint64_t value, std::uint64_t unit) noexcept {
+  return value / unit * unit;
+}
+
 // The caller guarantees that the rounded value fits: use it on values already bounded by a file or a plan.
 inline constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) noexcept {
   return divide_up(value, unit) * unit;

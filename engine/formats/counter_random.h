@@ -35,7 +35,7 @@ class CounterRandom {
       lanes += (b & kEvenLanes) + ((b >> 16) & kEvenLanes);
     }
     const auto sum = static_cast<std::int64_t>((lanes & 0xffffffffu) + (lanes >> 32));
-    return static_cast<double>(2 * sum - 12 * 0xffff) * 0x1p-17;
+    return static_cast<double>(2 * sum - std::int64_t{12} * 0xffff) * 0x1p-17;
   }
 
  private:

@@ -5,9 +5,9 @@
 namespace simtile::formats {
 namespace {
 
-constexpr std::size_t kChunkEntries = 512 * 1024;
+constexpr std::size_t kChunkEntries = 512 << 10;
 constexpr std::size_t kMinBufferEntries = 64;
-constexpr std::size_t kMaxBufferEntries = 16 * 1024;
+constexpr std::size_t kMaxBufferEntries = 16 << 10;
 
 bool before(const Entry& a, const Entry& b) noexcept { return a.row != b.row ? a.row < b.row : a.column < b.column; }
 

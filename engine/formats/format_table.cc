@@ -33,7 +33,7 @@ constexpr Format kFormats[] = {
     {"text", {".txt", ".text", ".tsv"}, {}, open_text},
 };
 
-constexpr std::size_t kHeadBytes = 256 * 1024;
+constexpr std::size_t kHeadBytes = 256 << 10;
 
 std::string all_names() {
   std::string names;

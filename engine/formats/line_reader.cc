@@ -8,8 +8,8 @@
 namespace simtile::formats {
 namespace {
 
-constexpr std::size_t kFirstBufferBytes = 4 * 1024;  // which a short text does not fill
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kFirstBufferBytes = 4 << 10;  // which a short text does not fill
+constexpr std::size_t kBufferBytes = 64 << 10;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace

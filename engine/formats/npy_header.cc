@@ -127,7 +127,7 @@ NpyHeader read_npy_header(ByteStream& stream) {
   stream.read_exactly(std::as_writable_bytes(std::span(start)));
   if (std::string_view(start.data(), kMagic.size()) != kMagic)
     refuse(stream.name(), "is not a NumPy array file (wrong magic at offset 0)");
-  const int version = start[6];
+  const auto version = static_cast<unsigned char>(start[6]);
   if (version < 1 || version > 3)
     refuse(stream.name(), "has .npy version " + std::to_string(version) + " at offset 6; versions 1 to 3 are known");
   std::uint32_t length = 0;

@@ -15,7 +15,7 @@ constexpr double kShareForTheFirst = 0.1;
 constexpr double kBytesPerSecond = 300e6;  // chosen, written and synced
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
-constexpr std::uint64_t kKeysOfABatch = 16 * 1024;
+constexpr std::uint64_t kKeysOfABatch = 16 << 10;
 constexpr std::uint64_t kKeysBesideKept = 16;  // about what a row's list takes beyond its best keys
 constexpr std::uint64_t kTasksForEachThread = 4;
 

@@ -172,7 +172,7 @@ void FieldScorer::pack_sparse(std::size_t f, SparseRows& rows, const FieldStripe
 
 // Gives each column its dense vector, or its list's place with nothing in it yet. Where more columns are heavy than
 // there is room for as vectors, only the heavier ones become such.
-void FieldScorer::frame_postings(Field& field, std::uint32_t local_columns, std::uint64_t room) {
+void FieldScorer::frame_postings(Field& field, std::uint32_t local_columns, std::uint64_t room) const {
   auto* postings = field.postings.as<ColumnPostings>();
   const std::uint64_t most_dense = field.dense_columns.bytes() / (columns_ * sizeof(float));
   std::uint32_t least = std::max<std::uint32_t>(2, columns_ / kDenseShare);

@@ -61,7 +61,7 @@ class FieldScorer {
   };
   void pack_dense(std::size_t f, DenseRows& rows, const plan::Tile& tile);
   void pack_sparse(std::size_t f, SparseRows& rows, const FieldStripe& stripe, const plan::Tile& tile);
-  void frame_postings(Field& field, std::uint32_t local_columns, std::uint64_t room);
+  void frame_postings(Field& field, std::uint32_t local_columns, std::uint64_t room) const;
   void score_dense(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows,
                    std::uint32_t first_column);
   void score_sparse(std::size_t f, const FieldStripe& stripe, std::uint64_t first_row, std::uint32_t rows);

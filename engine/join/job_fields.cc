@@ -57,6 +57,12 @@ bool hold_the_same(const MatrixFile& a, const MatrixFile& b, SectionKind kind) {
       hashes_b.begin() + static_cast<std::ptrdiff_t>(in_b->first_block));
 }
 
+[[noreturn]] void refuse_ids(std::uint64_t row, const std::string& in_a, const std::string& in_b, const MatrixFile& a,
+                             const MatrixFile& b) {
+  refuse("row " + std::to_string(row) + " is '" + in_a + "' in '" + a.path() + "' but '" + in_b + "' in '" + b.path() +
+         "'; fields must have the same rows in the same order");
+}
+
 // Sections of equal hashes hold equal ids; otherwise the ids are read until two differ.
 void check_ids(const MatrixFile& a, const MatrixFile& b) {
   if (a.id_kind() == b.id_kind() && hold_the_same(a, b, SectionKind::kIds) &&
@@ -70,9 +76,7 @@ void check_ids(const MatrixFile& a, const MatrixFile& b) {
   for (std::uint64_t row = 0; row < a.rows(); ++row) {
     const std::string id_a = ids_a.id(row);
     const std::string id_b = ids_b.id(row);
-    if (id_a != id_b)
-      refuse("row " + std::to_string(row) + " is '" + id_a + "' in '" + a.path() + "' but '" + id_b + "' in '" +
-             b.path() + "'; fields must have the same rows in the same order");
+    if (id_a != id_b) refuse_ids(row, id_a, id_b, a, b);
   }
 }
 

@@ -23,7 +23,7 @@ namespace simtile {
 namespace join {
 namespace {
 
-constexpr std::uint64_t kReaderBytes = kEntriesPerBlock * sizeof(RunEntry) + 8 * 1024;
+constexpr std::uint64_t kReaderBytes = kEntriesPerBlock * sizeof(RunEntry) + (8 << 10);
 // A writer holds a block, and the same encoded.
 constexpr std::uint64_t kReadersOfAWriter = 2;
 constexpr std::uint64_t kFewestReaders = 2 + kReadersOfAWriter;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "engine/base/os.h"
+
 namespace simtile::join {
 
 PairStore::PairStore(WorkFolder& folder, PageBudget& budget, std::uint64_t memory_bytes) : folder_(&folder) {
-  constexpr std::uint64_t kBlockBuffers = (kFanIn + 2) * (kEntriesPerBlock * sizeof(RunEntry) + 4096);
+  constexpr std::uint64_t kBlockBuffers = (kFanIn + 2) * (kEntriesPerBlock * sizeof(RunEntry) + os::kPageBytes);
   memory_ = BudgetedMemory(budget, memory_bytes - kBlockBuffers);
   buffer_ = {memory_.as<RunEntry>(), static_cast<std::size_t>(memory_.bytes() / sizeof(RunEntry))};
 }
@@ -22,7 +24,7 @@ void PairStore::add(std::span<const RunEntry> entries) {
 }
 
 // How often they have been merged is not known, and does not matter: they come before all that is written now.
-void PairStore::adopt(std::vector<RunInfo> runs) {
+void PairStore::adopt(std::span<const RunInfo> runs) {
   for (const RunInfo& run : runs) runs_.push_back({run, UINT32_MAX});
 }
 

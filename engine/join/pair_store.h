@@ -30,7 +30,7 @@ class PairStore {
 
   void add(std::span<const RunEntry> entries);
   // Takes over runs that an earlier process left.
-  void adopt(std::vector<RunInfo> runs);
+  void adopt(std::span<const RunInfo> runs);
   // Writes the buffer out and gives the runs that are all there is.
   std::vector<RunInfo> flush();
   // Gives every entry, in order, to `take`. Before that, runs may have to be merged, during which `throw_if_stopped` is

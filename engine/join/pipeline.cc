@@ -94,7 +94,7 @@ Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain
   return &task;
 }
 
-SideWindow Pipeline::window_of(const plan::Tile& tile) {
+SideWindow Pipeline::window_of(const plan::Tile& tile) const {
   if (!job_.shapes.by_fields()) return lease_window(*job_.base, tile.base_begin, tile.base_end - tile.base_begin);
   SideWindow window;
   window.fields = job_.base;

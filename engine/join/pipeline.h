@@ -90,7 +90,7 @@ class Pipeline {
   void run_tiles_in_parallel(const std::function<bool()>& drain_when_due);
   TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
   bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
-  SideWindow window_of(const plan::Tile& tile);
+  SideWindow window_of(const plan::Tile& tile) const;
   template <typename Work>
   void scoring(Work work);
   void score(TileTask& task);

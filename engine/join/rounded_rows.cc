@@ -55,7 +55,7 @@ void RoundedRows::pack(std::uint64_t rows) {
   for (std::uint64_t done = 0; done < rows; done += width_) {
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(width_, rows - done));
     for (std::uint32_t r = 0; r < count; ++r) {
-      float* row_out = std::copy_n(row(done + r), dims_, widened + r * panel_dims());
+      float* row_out = std::copy_n(row(done + r), dims_, widened + std::size_t{r} * panel_dims());
       *row_out = margin_.slack_coordinate(std::sqrt(squared_norms()[done + r]));
     }
     pack_panel_(widened, panel_dims(), count, panel_dims(), panels_.as<float>() + done / width_ * panel_floats_);

@@ -71,7 +71,7 @@ void ScreenPanels::take(const screen::ScreenRows::Window& window, std::uint64_t 
     first_residuals_.as<float>()[at + r] = scaled(shape_.first_dims);
     next_residuals_.as<float>()[at + r] = scaled(shape_.first_dims + shape_.next_dims);
     for (std::uint32_t s = 0; s < shape_.stops; ++s)
-      stop_residuals_.as<float>()[(at + r) * shape_.stops + s] = scaled(shape_.stop_coordinates(s));
+      stop_residuals_.as<float>()[(at + r) * shape_.stops + s] = scaled(plan::ScreenShape::stop_coordinates(s));
     slack_.as<float>()[at + r] = window.slack_coordinate(norm * scale);
     scales_.as<float>()[at + r] = static_cast<float>(scale);
     squared_norms_.as<double>()[at + r] = norm * norm;
@@ -87,13 +87,15 @@ void ScreenPanels::pack(const screen::CoordinateRows& coordinates, std::uint64_t
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(width_, rows - done));
     for (std::uint32_t r = 0; r < count; ++r) {
       const std::uint32_t row = row_at()[done + r];
-      write_panel_row(coordinates.row(row), row, coordinates.scale(row), scaled_rows_.as<float>() + r * dims());
+      write_panel_row(coordinates.row(row), row, coordinates.scale(row),
+                      scaled_rows_.as<float>() + std::size_t{r} * dims());
     }
     pack_panel_(scaled_rows_.as<float>(), dims(), count, dims(), panels_.as<float>() + done / width_ * panel_floats_);
     if (!with_balls) continue;
     // What stands at stops is no part of the products that balls bound.
     for (std::uint32_t r = 0; r < count; ++r)
-      for (std::uint32_t s = 0; s < shape_.stops; ++s) scaled_rows_.as<float>()[r * dims() + shape_.stop_dim(s)] = 0.0f;
+      for (std::uint32_t s = 0; s < shape_.stops; ++s)
+        scaled_rows_.as<float>()[r * dims() + plan::ScreenShape::stop_dim(s)] = 0.0f;
     enclose_panel(done / width_, count);
   }
 }
@@ -108,7 +110,7 @@ void ScreenPanels::write_panel_row(const float* coordinates, std::uint32_t row, 
     written = end;
   };
   for (std::uint32_t s = 0; s < shape_.stops; ++s) {
-    write_up_to(shape_.stop_coordinates(s));
+    write_up_to(plan::ScreenShape::stop_coordinates(s));
     *out++ = stop_residuals_.as<float>()[std::uint64_t{row} * shape_.stops + s];
   }
   write_up_to(shape_.first_dims);

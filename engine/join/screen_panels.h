@@ -69,7 +69,9 @@ class ScreenPanels {
  private:
   void write_panel_row(const float* coordinates, std::uint32_t row, float scale, float* out) const noexcept;
   void enclose_panel(std::uint64_t panel, std::uint32_t rows) noexcept;
-  const float* scaled_row(std::uint32_t row) const noexcept { return scaled_rows_.as<float>() + row * dims(); }
+  const float* scaled_row(std::uint32_t row) const noexcept {
+    return scaled_rows_.as<float>() + std::size_t{row} * dims();
+  }
 
   plan::ScreenShape shape_;
   std::uint32_t width_ = 1;

@@ -65,7 +65,7 @@ class ClusterScorer {
         rows_(budget, std::max(kernel_.base_width, kernel_.query_width) * std::uint64_t{dims_} * sizeof(float)),
         stored_(budget, std::max(job.shapes.base.most_bytes, job.shapes.query.most_bytes)),
         query_panel_(budget, kernel_.query_width * std::uint64_t{dims_} * sizeof(float)),
-        partial_(budget, kernel_.query_width * kPanelsAtOnce * kernel_.base_width * sizeof(float)),
+        partial_(budget, std::uint64_t{kernel_.query_width} * kPanelsAtOnce * kernel_.base_width * sizeof(float)),
         query_thresholds_(budget, kernel_.query_width * sizeof(float)),
         base_thresholds_(budget, capacity_ * sizeof(float)),
         scores_(budget, survivors() * sizeof(float)),
@@ -213,7 +213,8 @@ SeedSizes sizes_within(std::uint64_t bytes, const plan::Shapes& shapes, std::uin
   const std::uint64_t rows = shapes.base_rows + (shapes.self_join ? 0 : shapes.query_rows);
   const std::uint64_t fixed =
       rows * 2 * sizeof(std::uint64_t) +
-      options.clusters * (options.dims * 20 + 4 * options.workers.threads * shapes.query_width) * sizeof(float);
+      options.clusters * (options.dims * 20 + std::uint64_t{4} * options.workers.threads * shapes.query_width) *
+          sizeof(float);
   if (fixed >= bytes) return {};
   const std::uint64_t fitting = (bytes - fixed) / options.workers.threads / (shapes.dims * sizeof(float) + 64);
   SeedSizes sizes;

@@ -10,7 +10,7 @@ namespace {
 
 // Where tiles leave a few entries each, their places would outgrow what the plan counts: beyond so many, the buffer is
 // sorted and is one.
-constexpr std::size_t kMostSequences = 16 * 1024;
+constexpr std::size_t kMostSequences = 16 << 10;
 
 }  // namespace
 

@@ -17,7 +17,7 @@ class StopChoice {
   explicit StopChoice(const plan::ScreenShape& shape) : panel_dims_(static_cast<std::uint32_t>(shape.panel_dims())) {
     static_assert(plan::ScreenShape::kMostStops == kernels::ScreenStops::kMost);
     stops_.count = shape.stops;
-    for (std::uint32_t s = 0; s < shape.stops; ++s) stops_.dims[s] = shape.stop_dim(s);
+    for (std::uint32_t s = 0; s < shape.stops; ++s) stops_.dims[s] = plan::ScreenShape::stop_dim(s);
     stops_.tested = (1u << shape.stops) - 1u;
   }
 

@@ -71,13 +71,13 @@ void TileScorer::screen_parts(const kernels::Strip& whole, const ScreenBall& que
   kernels::Strip part = whole;
   std::uint32_t begin = first_panel;  // of the part that is not ruled out so far
   const auto screen_up_to = [&](std::uint32_t panel) {
-    const std::uint32_t skipped = (begin - first_panel) * width;
+    const std::uint32_t first_row = begin * width;
     part.base_panel_count = panel - begin;
     if (part.base_panel_count == 0) return;
-    part.base_panels = whole.base_panels + (begin - first_panel) * cascade_->panels().panel_floats();
-    part.base_thresholds = base_limits_.as<float>() + begin * width;
-    if (by_product_) part.base_offsets = base_limit_offsets_.as<float>() + begin * width;
-    part.first_pair = whole.first_pair + skipped;
+    part.base_panels = whole.base_panels + std::size_t{begin - first_panel} * cascade_->panels().panel_floats();
+    part.base_thresholds = base_limits_.as<float>() + first_row;
+    if (by_product_) part.base_offsets = base_limit_offsets_.as<float>() + first_row;
+    part.first_pair = whole.first_pair + (begin - first_panel) * width;
     screen_strip(part, for_queries_.list);
   };
   for (std::uint32_t panel = first_panel; panel < end;) {

@@ -29,8 +29,9 @@ void scale_to_unit(float* values, std::size_t count, double inverse) noexcept {
 
 }  // namespace
 
-DenseRows::DenseRows(const storage::MatrixFile& matrix, std::shared_ptr<const std::vector<std::uint64_t>> checksums,
-                     PageBudget& budget, bool unit_norm)
+DenseRows::DenseRows(const storage::MatrixFile& matrix,
+                     const std::shared_ptr<const std::vector<std::uint64_t>>& checksums, PageBudget& budget,
+                     bool unit_norm)
     : matrix_(&matrix),
       unit_norm_(unit_norm),
       rows_(matrix.container(), *matrix.section(storage::SectionKind::kRows), checksums, budget) {

@@ -18,7 +18,7 @@ namespace simtile {
 class DenseRows {
  public:
   // `unit_norm`: rows are scaled to norm one, as a cosine wants them.
-  DenseRows(const storage::MatrixFile& matrix, std::shared_ptr<const std::vector<std::uint64_t>> checksums,
+  DenseRows(const storage::MatrixFile& matrix, const std::shared_ptr<const std::vector<std::uint64_t>>& checksums,
             PageBudget& budget, bool unit_norm);
 
   class Window {

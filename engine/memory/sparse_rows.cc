@@ -25,8 +25,9 @@ std::span<const T> view(const Lease& lease, std::uint64_t count) noexcept {
 
 }  // namespace
 
-SparseRows::SparseRows(const storage::MatrixFile& matrix, std::shared_ptr<const std::vector<std::uint64_t>> checksums,
-                       PageBudget& budget, bool unit_norm)
+SparseRows::SparseRows(const storage::MatrixFile& matrix,
+                       const std::shared_ptr<const std::vector<std::uint64_t>>& checksums, PageBudget& budget,
+                       bool unit_norm)
     : matrix_(&matrix),
       unit_norm_(unit_norm),
       starts_(matrix.container(), *matrix.section(SectionKind::kRowStarts), checksums, budget),

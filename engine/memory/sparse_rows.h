@@ -25,7 +25,7 @@ struct SparseRow {
 
 class SparseRows {
  public:
-  SparseRows(const storage::MatrixFile& matrix, std::shared_ptr<const std::vector<std::uint64_t>> checksums,
+  SparseRows(const storage::MatrixFile& matrix, const std::shared_ptr<const std::vector<std::uint64_t>>& checksums,
              PageBudget& budget, bool unit_norm);
 
   class Window {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/checked.h"
+#include "engine/base/os.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/memory/lease.h"
 #include "engine/plan/field_memory.h"
@@ -12,8 +13,10 @@
 namespace simtile::plan {
 namespace {
 
-constexpr std::uint64_t kWaitingSurvivors = 16 * 1024;
-constexpr std::uint64_t kBytesScoredAtOnce = 64 * 1024;
+using os::kPageBytes;
+
+constexpr std::uint64_t kWaitingSurvivors = 16 << 10;
+constexpr std::uint64_t kBytesScoredAtOnce = 64 << 10;
 
 // Leases of a window of rows: their bytes, and beside them scales and norms (dense) or row starts, columns and values.
 std::uint64_t window_bytes(const RowShape& shape, std::uint64_t rows) noexcept {
@@ -49,7 +52,7 @@ std::uint64_t tile_windows_bytes(const Shapes& shapes, const TilePlan& plan) noe
 }
 
 std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexcept {
-  return topk::Reservoirs::cost_bytes(rows, capacity) + 3 * 4096;
+  return topk::Reservoirs::cost_bytes(rows, capacity) + 3 * kPageBytes;
 }
 
 }  // namespace
@@ -57,7 +60,7 @@ std::uint64_t reservoir_bytes(std::uint64_t rows, std::uint64_t capacity) noexce
 std::uint64_t rounded_rows_bytes(std::uint64_t dims, std::uint64_t rounded_floats, std::uint64_t rows,
                                  std::uint32_t width) noexcept {
   return round_up(rows, width) * ((dims + rounded_floats) * sizeof(float) + sizeof(double)) +
-         width * (dims + 1) * sizeof(float) + 4 * 4096;
+         width * (dims + 1) * sizeof(float) + 4 * kPageBytes;
 }
 
 std::uint64_t streamed_row_bytes(const Shapes& shapes) noexcept {
@@ -86,20 +89,21 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   const std::uint64_t columns = round_up(plan.tile_columns, shapes.base_width);
   // Two lists, of scores and pair numbers.
   const std::uint64_t survivors =
-      2 * (survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t)) + 2 * 4096);
+      2 * (survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t)) + 2 * kPageBytes);
   // Thresholds, and for l2 by the product offsets and norms.
   const std::uint64_t thresholds = (columns + shapes.query_width) * (2 * sizeof(float) + sizeof(double));
   const std::uint64_t column_state = plan.resident || !shapes.self_join
                                          ? 0
                                          : reservoir_bytes(plan.tile_columns, plan.reservoir_capacity) +
-                                               topk::Bounds::cost_bytes(plan.tile_columns) + 4096;
-  if (shapes.by_fields()) return survivors + thresholds + column_state + field_workspace_bytes(shapes, plan) + 6 * 4096;
+                                               topk::Bounds::cost_bytes(plan.tile_columns) + kPageBytes;
+  if (shapes.by_fields())
+    return survivors + thresholds + column_state + field_workspace_bytes(shapes, plan) + 6 * kPageBytes;
   if (shapes.sparse)
-    return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * 4096;
+    return survivors + thresholds + column_state + round_up(plan.stripe_rows, 64) * 2 * sizeof(float) + 6 * kPageBytes;
   if (shapes.few_queries)
     return survivors + plan.stripe_rows * sizeof(float) +
            few_query_room_floats(plan.stripe_rows, rows_scored_at_once(shapes), shapes.dims) * sizeof(float) +
-           rows_scored_at_once(shapes) * sizeof(double) + 7 * 4096;
+           rows_scored_at_once(shapes) * sizeof(double) + 7 * kPageBytes;
   if (shapes.screen.in_use()) {
     // Thresholds and offsets, those of the base and of a query panel once more in the order of the panels.
     const std::uint64_t limits =
@@ -111,7 +115,7 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
     const std::uint64_t places = columns * sizeof(std::uint32_t);
     const std::uint64_t balls = divide_up(columns, std::uint64_t{ScreenShape::kPanelsOfABall} * shapes.base_width) *
                                 (shapes.screen.panel_dims() * sizeof(float) + 3 * sizeof(double));
-    return survivors + limits + rows + scratch + places + balls + column_state + 30 * 4096;
+    return survivors + limits + rows + scratch + places + balls + column_state + 30 * kPageBytes;
   }
   const std::uint64_t panels = columns * shapes.dims * sizeof(float);
   const std::uint64_t scratch = std::max(shapes.base_width, shapes.query_width) * shapes.dims * sizeof(float);
@@ -119,12 +123,12 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
   const std::uint64_t rounded = !shapes.plans_a_look() ? 0
                                                        : rounded_rows_bytes(shapes.dims, shapes.rounded_floats,
                                                                             plan.tile_columns, shapes.base_width);
-  return rounded + panels + scratch + partial + survivors + thresholds + column_state + 12 * 4096;
+  return rounded + panels + scratch + partial + survivors + thresholds + column_state + 12 * kPageBytes;
 }
 
 std::uint64_t packing_rows(const Shapes& shapes) noexcept {
   const std::uint64_t bytes = std::max<std::uint64_t>(1, shapes.query.most_bytes);
-  const std::uint64_t rows = std::clamp<std::uint64_t>((256 * 1024) / bytes, 1, 4096);
+  const std::uint64_t rows = std::clamp<std::uint64_t>((256 << 10) / bytes, 1, 4096);
   return round_up(rows, shapes.query_width);
 }
 
@@ -135,19 +139,19 @@ std::uint64_t stripe_bytes(const Shapes& shapes, const TilePlan& plan) noexcept 
     if (most_window_bytes(shapes.query, plan.stripe_rows) / 8 > UINT32_MAX) return std::uint64_t{1} << 52;
     // Value and column of each non-zero (8 bytes, as in the file), and each row's end.
     return most_window_bytes(shapes.query, plan.stripe_rows) + (plan.stripe_rows + 1) * sizeof(std::uint32_t) +
-           4 * 4096;
+           4 * kPageBytes;
   }
   const std::uint64_t rows = round_up(plan.stripe_rows, shapes.query_width);
   if (shapes.screen.in_use())
     return rows * (screen_row_bytes(shapes.screen, shapes.query_width) +
                    (shapes.screen.kept_dims() + shapes.dims) * sizeof(float) + sizeof(std::uint32_t)) +
-           shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 15 * 4096;
+           shapes.query_width * shapes.screen.panel_dims() * sizeof(float) + 15 * kPageBytes;
   if (shapes.plans_a_look())
     return rounded_rows_bytes(shapes.dims, shapes.rounded_floats, plan.stripe_rows, shapes.query_width);
   // As they are, and as integers.
   const std::uint64_t unpacked =
-      shapes.few_queries ? rows * shapes.dims * (sizeof(float) + sizeof(std::int16_t)) + 4096 : 0;
-  return (rows + shapes.query_width) * shapes.dims * sizeof(float) + unpacked + rows * sizeof(double) + 4 * 4096;
+      shapes.few_queries ? rows * shapes.dims * (sizeof(float) + sizeof(std::int16_t)) + kPageBytes : 0;
+  return (rows + shapes.query_width) * shapes.dims * sizeof(float) + unpacked + rows * sizeof(double) + 4 * kPageBytes;
 }
 
 std::uint64_t stripes_in_flight(const TilePlan& plan) noexcept { return plan.resident ? 2 : 1; }
@@ -157,7 +161,7 @@ std::uint64_t lasting_bytes(const Shapes& shapes, const TilePlan& plan) noexcept
                                    : plan.resident  ? shapes.found_rows()
                                                     : std::min(plan.stripe_rows, shapes.query_rows);
   const std::uint64_t bounds =
-      topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + 4096;
+      topk::Bounds::cost_bytes(shapes.query_rows) + topk::RowLocks::cost_bytes(shapes.query_rows) + kPageBytes;
   return shapes.fixed_bytes + bounds + reservoir_bytes(state_rows, plan.reservoir_capacity) + plan.spill_bytes;
 }
 

@@ -103,7 +103,7 @@ double expected_rank(const Shapes& shapes) noexcept {
 }
 
 Shapes sample_search(const Shapes& shapes, std::uint64_t first_query_row) {
-  constexpr std::uint64_t kBlockBytes = 64 * 1024, kBytesOfABlock = 16;
+  constexpr std::uint64_t kBlockBytes = 64 << 10, kBytesOfABlock = 16;
   Shapes search = shapes;
   search.sample = {};
   search.self_join = false;

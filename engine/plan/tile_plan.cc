@@ -19,12 +19,12 @@ namespace simtile::plan {
 namespace {
 
 // A packed tile should stay in half of a 1 MiB second-level cache while the stripe streams past it.
-constexpr std::uint64_t kTileBytes = 512 * 1024;
+constexpr std::uint64_t kTileBytes = 512 << 10;
 constexpr std::uint64_t kMaxTileColumns = 2048;
 // Where blocks may end at stops (ScreenShape), most do, and more of them in wider tiles: a quarter or so is near.
 constexpr std::uint64_t kShareNear = 4;
 // With few queries, base rows pass once: a tile is as large as a window is cheap to map.
-constexpr std::uint64_t kFewQueriesWindowBytes = 2 * 1024 * 1024;
+constexpr std::uint64_t kFewQueriesWindowBytes = 2 << 20;
 // Beyond this many rows a stripe gains little: packing a base row is lost among its scores, and the panels leave the
 // second-level cache.
 constexpr std::uint64_t kPreferredStripeRows = 2048;
@@ -81,10 +81,10 @@ std::uint64_t preferred_columns(const Shapes& shapes) {
                                                                 shapes.base_width, 16 * kMaxTileColumns));
   const std::uint64_t fitting = kTileBytes / std::max<std::uint64_t>(1, near_row_bytes(shapes));
   const std::uint64_t all = round_up(shapes.base_rows, shapes.base_width);
-  const std::uint64_t columns = fitting / shapes.base_width * shapes.base_width;
+  const std::uint64_t columns = round_down(fitting, shapes.base_width);
   // Two panels at least, so that a query panel is used twice for each time it is loaded.
-  return std::min(all, std::clamp<std::uint64_t>(columns, 2 * shapes.base_width,
-                                                 kMaxTileColumns / shapes.base_width * shapes.base_width));
+  return std::min(
+      all, std::clamp(columns, std::uint64_t{2} * shapes.base_width, round_down(kMaxTileColumns, shapes.base_width)));
 }
 
 // A screen, or a first look, leaves so little arithmetic to a base row that making it ready weighs more.
@@ -175,7 +175,7 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
 }
 
 std::uint64_t narrower_columns(const Shapes& shapes, std::uint64_t columns) {
-  return std::max<std::uint64_t>(shapes.base_width, columns / kShareNear / shapes.base_width * shapes.base_width);
+  return std::max<std::uint64_t>(shapes.base_width, round_down(columns / kShareNear, shapes.base_width));
 }
 
 // The plan with the whole state in memory and stripes of the preferred size, or else, of those that fit, the one with
@@ -224,7 +224,7 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   if (shapes.screen.stops != 0 && consider_tiles_of(narrower_columns(shapes, columns))) return true;
   while (!least_seconds && candidate.tile_columns > shapes.base_width) {
     candidate.tile_columns =
-        std::max<std::uint64_t>(shapes.base_width, candidate.tile_columns / 2 / shapes.base_width * shapes.base_width);
+        std::max<std::uint64_t>(shapes.base_width, round_down(candidate.tile_columns / 2, shapes.base_width));
     consider(candidate, largest);
   }
   return least_seconds.has_value();

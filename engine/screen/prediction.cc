@@ -154,7 +154,7 @@ class SampledBlocks {
 
   // The rows of a query panel with the sample's query q.
   std::span<const std::uint32_t> block_of(std::uint64_t q) const noexcept {
-    const std::uint64_t first = place_of_[queries_->row(q)] / kernel_->query_width * kernel_->query_width;
+    const std::uint64_t first = round_down(place_of_[queries_->row(q)], kernel_->query_width);
     return std::span(order_).subspan(first, std::min<std::uint64_t>(kernel_->query_width, order_.size() - first));
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/checked.h"
+#include "engine/base/os.h"
 #include "engine/storage/row_norm.h"
 
 namespace simtile::screen {
@@ -20,7 +21,7 @@ Projection::Projection(PageBudget& budget, const kernels::TileKernel& kernel, co
 
 std::uint64_t Projection::cost_bytes(const kernels::TileKernel& kernel, std::uint64_t prefix_dims,
                                      std::uint64_t columns) noexcept {
-  return PackedRows::cost_bytes(kernel, prefix_dims, columns) + divide_up(columns, kBlockDims) * 4096;
+  return PackedRows::cost_bytes(kernel, prefix_dims, columns) + divide_up(columns, kBlockDims) * os::kPageBytes;
 }
 
 Projection::Scratch::Scratch(const Projection& projection)

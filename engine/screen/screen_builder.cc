@@ -8,6 +8,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/checked.h"
+#include "engine/base/os.h"
 #include "engine/screen/projection.h"
 #include "engine/storage/screen_layout.h"
 #include "simtile/error.h"
@@ -191,7 +192,7 @@ bool build_screen(PageBudget& budget, const kernels::TileKernel& kernel, const s
 std::uint64_t build_bytes(const kernels::TileKernel& kernel, std::uint64_t prefix_dims, std::uint64_t columns,
                           std::uint64_t row_bytes, std::uint32_t threads) noexcept {
   const std::uint64_t piece = kernel.query_width * (columns + kBlockDims + 3 * prefix_dims) * sizeof(float) +
-                              kPieceRows * (prefix_dims * 5 + sizeof(double)) + 5 * 4096 +
+                              kPieceRows * (prefix_dims * 5 + sizeof(double)) + 5 * os::kPageBytes +
                               LeasedSection::lease_cost_bytes(kPieceRows * row_bytes) +
                               3 * LeasedSection::lease_cost_bytes(kPieceRows * sizeof(double));
   return Projection::cost_bytes(kernel, prefix_dims, columns) + (threads + 2) * piece;
