@@ -83,47 +83,49 @@ inline __attribute__((always_inline)) std::uint32_t row_hits(const Block& block,
                             Metric::weaker(bounds1.for_query, bounds1.for_base));
 }
 
-// Most blocks hold no survivor. Which side a survivor is for is asked only in the query rows that hold one.
-template <typename Metric>
-inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
-                                                Survivors& for_queries, Survivors& for_bases) {
-  std::uint32_t masks[kQueryWidth];
-  std::uint32_t any = 0;
-#pragma GCC unroll 6
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q) any |= masks[q] = row_hits<Metric>(block, strip, q, column);
-  if (__builtin_expect(any == 0, 1)) return;
-  alignas(32) float scores[kQueryWidth * kBaseWidth];
-  store_partial(block, scores);
-  for (std::uint32_t q = 0; q < strip.query_rows; ++q) {
-    if (masks[q] == 0) continue;
-    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
-    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
-    const float* row = scores + q * kBaseWidth;
-    const __m256 score[2] = {_mm256_load_ps(row), _mm256_load_ps(row + kLanes)};
-    const std::uint32_t first_pair = strip.first_pair + (q << kQueryShift) + column;
-    append(masks[q] & row_passes<Metric>(score, bounds0.for_query, bounds1.for_query), row, first_pair, for_queries);
-    append(masks[q] & row_passes<Metric>(score, bounds0.for_base, bounds1.for_base), row, first_pair, for_bases);
-  }
-}
+// The pairs of a block that pass for either side, in two words: a bit each, kRowsOfWord rows of 16 in the first.
+constexpr std::uint32_t kRowsOfWord = 64 / kBaseWidth;
+struct Hits {
+  std::uint64_t words[2] = {0, 0};
+};
 
-// A screen lets many pairs through, for whichever side they are. In which rows of a block cannot be foretold: a branch
-// for each would be mispredicted more often than one loop over all.
 template <typename Metric>
-inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
-                                                       Survivors& for_either) {
-  constexpr std::uint32_t kRowsOfWord = 64 / kBaseWidth;
-  std::uint64_t hits[2] = {0, 0};
+inline __attribute__((always_inline)) Hits block_hits(const Block& block, const Strip& strip, std::uint32_t column) {
+  Hits hits;
 #pragma GCC unroll 6
   for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
     const std::uint64_t row = q < strip.query_rows ? row_hits<Metric>(block, strip, q, column) : 0;
-    hits[q / kRowsOfWord] |= row << (q % kRowsOfWord * kBaseWidth);
+    hits.words[q / kRowsOfWord] |= row << (q % kRowsOfWord * kBaseWidth);
   }
-  if ((hits[0] | hits[1]) == 0) return;
+  return hits;
+}
+
+// Most blocks of many dimensions hold no survivor; of few, most hold some. In which rows, and for which side, cannot be
+// foretold: branches for those would be mispredicted more often than one loop over all.
+template <typename Metric>
+inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
+                                                Survivors& for_queries, Survivors& for_bases) {
+  const Hits hits = block_hits<Metric>(block, strip, column);
+  if (__builtin_expect((hits.words[0] | hits.words[1]) == 0, 1)) return;
+  alignas(32) float scores[kQueryWidth * kBaseWidth];
+  store_partial(block, scores);
+#pragma GCC unroll 2
+  for (std::uint32_t w = 0; w < 2; ++w)
+    append_by_side<Metric>(hits.words[w], scores + w * 64, strip, w * kRowsOfWord, column, for_queries, for_bases);
+}
+
+// A screen lets many pairs through, for whichever side they are.
+template <typename Metric>
+inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
+                                                       Survivors& for_either) {
+  const Hits hits = block_hits<Metric>(block, strip, column);
+  if ((hits.words[0] | hits.words[1]) == 0) return;
   alignas(32) float scores[kQueryWidth * kBaseWidth];
   store_partial(block, scores);
   const std::uint32_t first_pair = strip.first_pair + column;
-  append(hits[0], scores, first_pair, for_either);
-  append(hits[1], scores + kRowsOfWord * kBaseWidth, first_pair + (kRowsOfWord << kQueryShift), for_either);
+#pragma GCC unroll 2
+  for (std::uint32_t w = 0; w < 2; ++w)
+    append(hits.words[w], scores + w * 64, first_pair + (w * kRowsOfWord << kQueryShift), for_either);
 }
 
 // Whether some pair passes with its products in one more dimension.

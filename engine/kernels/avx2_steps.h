@@ -33,6 +33,8 @@ struct SquaredL2 {
   static inline __attribute__((always_inline)) std::uint32_t passes(__m256 score, __m256 threshold) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_LE_OQ)));
   }
+  // The same of one pair.
+  static inline __attribute__((always_inline)) bool passes(float score, float threshold) { return score <= threshold; }
 };
 
 }  // namespace

@@ -20,6 +20,8 @@ struct ProductThresholds {
   static inline __attribute__((always_inline)) std::uint32_t passes(__m256 score, __m256 threshold) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(score, threshold, _CMP_GE_OQ)));
   }
+  // The same of one pair.
+  static inline __attribute__((always_inline)) bool passes(float score, float threshold) { return score >= threshold; }
 };
 
 // The product's scores, compared with sums of the two rows' parts (join/l2_margin.h).
@@ -50,6 +52,34 @@ inline __attribute__((always_inline)) Bounds bounds_of(const Strip& strip, std::
     return {_mm256_add_ps(query, _mm256_loadu_ps(strip.base_offsets + column)),
             _mm256_add_ps(_mm256_broadcast_ss(strip.query_offsets + q), base)};
   return {query, base};
+}
+
+// Appends each of `hits` to the lists of the sides that it passes for; rows from first_query on.
+template <typename Metric>
+inline __attribute__((always_inline)) void append_by_side(std::uint64_t hits, const float* scores, const Strip& strip,
+                                                          std::uint32_t first_query, std::uint32_t column,
+                                                          Survivors& for_queries, Survivors& for_bases) {
+  Survivors queries = for_queries;  // whose counts the stores cannot reach
+  Survivors bases = for_bases;
+  for (; hits != 0; hits &= hits - 1) {
+    const auto lane = static_cast<std::uint32_t>(__builtin_ctzll(hits));
+    const std::uint32_t q = first_query + lane / 16;
+    const std::uint32_t base = column + lane % 16;
+    float query_bound = strip.query_thresholds[q];
+    float base_bound = strip.base_thresholds[base];
+    if constexpr (Metric::kComparesWithSums) {
+      query_bound += strip.base_offsets[base];
+      base_bound += strip.query_offsets[q];
+    }
+    const float score = scores[lane];
+    const std::uint32_t pair = strip.first_pair + (q << kQueryShift) + base;
+    queries.scores[queries.count] = bases.scores[bases.count] = score;
+    queries.pairs[queries.count] = bases.pairs[bases.count] = pair;
+    queries.count += static_cast<std::uint32_t>(Metric::passes(score, query_bound));
+    bases.count += static_cast<std::uint32_t>(Metric::passes(score, base_bound));
+  }
+  for_queries.count = queries.count;
+  for_bases.count = bases.count;
 }
 
 }  // namespace
