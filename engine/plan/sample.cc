@@ -18,7 +18,10 @@ constexpr double kLeastSaving = 0.02;
 // Before a first look, so many base rows for each neighbour that is wanted are scored directly: of a job
 // (join/tile_scorer_rounded.cc), and of the search in a sample, whose first tile they are.
 constexpr double kScoredDirectly = 20.0;
-constexpr double kSampledScoredDirectly = 12.0;
+constexpr std::uint64_t kSampledScoredDirectly = 12;
+// Otherwise the first tile of that search lets so many in.
+constexpr std::uint64_t kSampledLetIn = 4;
+constexpr std::uint64_t kFewestTileColumns = 32;
 
 // In pairs of the job's own way to score them: what one costs that survives, and one that is scored directly.
 struct PairCosts {
@@ -55,7 +58,8 @@ double cost_of_row(const Shapes& shapes, double kept, const Sample& sample) noex
   const auto sampled = static_cast<double>(sample.rows);
   const auto rank = static_cast<double>(sample.rank);
   const double bound = rank * base_rows / sampled;
-  const double direct = shapes.plans_a_look() ? std::min(sampled, kSampledScoredDirectly * rank) : 0.0;
+  const double direct =
+      shapes.plans_a_look() ? std::min(sampled, static_cast<double>(kSampledScoredDirectly) * rank) : 0.0;
   return sampled + costs.direct * direct + costs.survivor * arrivals(rank, sampled * rank / std::max(rank, direct)) +
          costs.survivor * arrivals(kept, bound);
 }
@@ -125,10 +129,12 @@ Shapes sample_search(const Shapes& shapes, std::uint64_t first_query_row) {
 
 TilePlan plan_sample_search(const Shapes& search, std::uint64_t budget_bytes) {
   TilePlan plan = make_plan(search, budget_bytes);
-  // The first tile of a stripe is scored directly: it need not be the whole sample.
-  const auto first = static_cast<std::uint64_t>(kSampledScoredDirectly) * search.top_k;
-  if (search.plans_a_look())
-    plan.tile_columns = std::min(plan.tile_columns, round_up(std::max<std::uint64_t>(first, 64), search.base_width));
+  // The first tile of a stripe lets everything in, or is scored directly: it need not be the whole sample. Sparse rows
+  // and fields are met once for each tile, at a price.
+  if (search.plans_a_look() || !(search.sparse || search.by_fields())) {
+    const std::uint64_t first = search.top_k * (search.plans_a_look() ? kSampledScoredDirectly : kSampledLetIn);
+    plan.tile_columns = std::min(plan.tile_columns, round_up(std::max(first, kFewestTileColumns), search.base_width));
+  }
   return plan;
 }
 
