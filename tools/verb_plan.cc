@@ -7,6 +7,7 @@
 #include "tools/describe.h"
 #include "tools/job_arguments.h"
 #include "tools/output.h"
+#include "tools/progress_text.h"
 #include "tools/report.h"
 #include "tools/verb.h"
 
