@@ -1,5 +1,6 @@
 // The command line's contract (docs/cli.md): what each verb prints and writes, and how it ends when it cannot.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <csignal>
@@ -132,10 +133,18 @@ TEST_F(Cli, InputsThatCannotBeUsed) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "x.emb"));
 }
 
+// Nobody writes to it: to open it would take for ever.
+TEST_F(Cli, APipeIsNoInput) {
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  expect_failure(run_tool({"join", folder_ / "pipe", "-o", knn_}), 2, "is a pipe");
+  expect_failure(run_tool({"import", folder_ / "pipe", folder_ / "x.emb", "--format", "npy"}), 2, "is a pipe");
+}
+
 TEST_F(Cli, OutputsThatCannotBeWritten) {
   expect_failure(run_tool({"join", a_, "-o", folder_.path()}), 2, "folder");
   expect_failure(run_tool({"join", a_, "-o", a_}), 2, "is the input");
   expect_failure(run_tool({"join", a_, "-o", "/dev/null"}), 2, "device");
+  expect_failure(run_tool({"join", a_, "-o", ""}), 2, "no name");
   expect_failure(run_tool({"join", a_, "-o", folder_ / "none/a.knn"}), 1, "none/a.knn");
   expect_failure(run_tool({"join", a_, "-o", knn_, "--report", folder_.path()}), 2, "folder");
   EXPECT_FALSE(std::filesystem::exists(knn_));
@@ -419,6 +428,13 @@ TEST(CliSafety, NoOutputMayBeAnInputOrAnotherOutput) {
   EXPECT_EQ(run_tool({"search", folder / "a.emb", folder / "a.emb", "-o", knn, "--report", folder / "a.emb"}).exit_code,
             2);
   EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", knn, "--report", knn}).exit_code, 2);
+  EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", knn, "--report", folder / "./o.knn"}).exit_code, 2);
+  std::filesystem::create_directory_symlink(folder.path(), folder / "here");
+  EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", knn, "--report", folder / "here/o.knn"}).exit_code, 2);
+  std::filesystem::copy_file(folder / "a.emb", folder / "a.emb.screen");
+  EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", folder / "a.emb.screen"}).exit_code, 2);
+  EXPECT_EQ(run_tool({"join", folder / "a.emb", "-o", knn, "--report", folder / "a.emb.screen"}).exit_code, 2);
+  EXPECT_EQ(tests::read_bytes(folder / "a.emb.screen"), before);
   EXPECT_EQ(run_tool({"import", folder / "a.csv", folder / "ids.txt", "--ids", folder / "ids.txt"}).exit_code, 2);
   EXPECT_EQ(tests::read_bytes(folder / "a.emb"), before);
   EXPECT_EQ(tests::read_bytes(folder / "ids.txt"), "x\n");

@@ -367,6 +367,81 @@ TEST(JobResume, AFolderOfTheUsersIsRefusedAndStaysAsItIs) {
   for (const char* name : names) EXPECT_EQ(read_bytes(options.work_dir + "/" + name), "mine") << name;
 }
 
+// The folder may be simtile's, with a file of the user's among its own.
+TEST(JobResume, AMatrixOrAnOutputAmongTheWorkFoldersFilesIsRefused) {
+  const Fixture fixture;
+  JobOptions options = options_for(kLargeBudget);
+  options.work_dir = fixture.folder / "work";
+  run_and_stop({fixture.base, ""}, fixture.folder / "out.knn", options, 0.3);
+  const std::string matrix = options.work_dir + "/sample.emb";
+  std::filesystem::copy_file(fixture.base, matrix);
+  std::filesystem::create_directory_symlink(options.work_dir, fixture.folder / "link");
+  const auto refused = [&](const std::string& input, const std::string& output) {
+    const std::string message = expect_error(ErrorCode::kInvalidArgument, [&] {
+      run_job({input, ""}, output, options);
+    });
+    EXPECT_NE(message.find("lies in the work folder"), std::string::npos) << message;
+  };
+  refused(matrix, fixture.folder / "out.knn");
+  refused(fixture.folder / "link/sample.emb", fixture.folder / "out.knn");
+  refused(fixture.base, options.work_dir + "/1.run");
+  EXPECT_EQ(read_bytes(matrix), read_bytes(fixture.base));
+  std::filesystem::remove(matrix);
+  EXPECT_GT(run_job({fixture.base, ""}, fixture.folder / "out.knn", options).tiles_resumed, 0u);
+  refused(fixture.base, options.work_dir + "/1.run");  // nor where there is no such folder yet
+}
+
+// A job that fails leaves the runs that its journal names, and no others to fill the disk.
+TEST(JobResume, RunsThatNoJournalNamesGoWithTheJobThatFails) {
+  const Fixture fixture;
+  const std::string path = fixture.folder / "work";
+  const join::RunScope scope{1, kRows, kRows};
+  const auto write_run = [](join::WorkFolder& work) {
+    join::RunWriter writer = work.begin_run();
+    writer.append(join::RunEntry::of(3, topk::make_key(true, 0.5f, 4)));
+    return writer.finish();
+  };
+  join::Checkpoint checkpoint;
+  std::vector<join::RunInfo> merged;
+  {
+    join::WorkFolder work(path, scope);
+    checkpoint.candidates = {write_run(work)};
+    work.publish(checkpoint);
+    merged = {checkpoint.candidates[0], write_run(work)};
+    write_run(work);
+    work.remove_unnamed(merged);
+    EXPECT_TRUE(std::filesystem::exists(join::run_path(path, merged[0].serial))) << "the journal names it";
+    EXPECT_FALSE(std::filesystem::exists(join::run_path(path, merged[1].serial)));
+  }
+  const auto runs = [&] {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(path)) count += entry.path().extension() == ".run";
+    return count;
+  };
+  EXPECT_EQ(runs(), 1u);
+  // Who has not read the journal does not know which they are.
+  { const join::WorkFolder work(path, scope); }
+  { EXPECT_FALSE(join::WorkFolder(path, {2, kRows, kRows}).load().has_value()); }
+  EXPECT_EQ(runs(), 1u);
+  // A journal that was renamed before the call failed names the new run, another the old one.
+  {
+    join::WorkFolder work(path, scope);
+    ASSERT_TRUE(work.load().has_value());
+    checkpoint.candidates = {write_run(work)};
+    os::set_fault_hook([](os::Call call, const char* file) -> os::Fault {
+      const bool folder = call == os::Call::kSync && std::string_view(file).ends_with("/work");
+      return {.error = folder ? EIO : 0};
+    });
+    EXPECT_THROW(work.publish(checkpoint), Error);
+    os::set_fault_hook(nullptr);
+  }
+  join::WorkFolder work(path, scope);
+  const std::optional<join::Checkpoint> left = work.load();
+  ASSERT_TRUE(left.has_value());
+  EXPECT_EQ(left->candidates[0].serial, checkpoint.candidates[0].serial);
+  EXPECT_TRUE(std::filesystem::exists(join::run_path(path, left->candidates[0].serial)));
+}
+
 TEST(JobResume, FilesOfOtherNamesMayBeInTheWorkFolder) {
   const Fixture fixture;
   JobOptions options = options_for(kLargeBudget);

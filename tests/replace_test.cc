@@ -118,5 +118,14 @@ TEST(Replace, ATemporaryThatIsNoLongerTheWritersIsNotPublished) {
   EXPECT_EQ(read_bytes(partial), "another's");
 }
 
+TEST(Replace, ALinkInThePlaceOfTheTemporaryIsNotFollowed) {
+  const TempFolder folder;
+  write_bytes(folder / "precious", "precious");
+  std::filesystem::create_symlink(folder / "precious", folder / "a.emb.partial");
+  expect_error(ErrorCode::kIo, [&] { write_generation(folder / "a.emb", 1); });
+  EXPECT_EQ(read_bytes(folder / "precious"), "precious");
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.emb"));
+}
+
 }  // namespace
 }  // namespace simtile::tests

@@ -8,6 +8,7 @@
 
 #include "simtile/error.h"
 #include "simtile/memory.h"
+#include "simtile/screen.h"
 
 namespace simtile::tools {
 namespace {
@@ -88,9 +89,11 @@ JobInput job_input(const JobArguments& arguments) {
 }
 
 std::vector<std::string> input_paths(const JobInput& input) {
-  std::vector<std::string> paths{input.base_path, input.queries_path};
-  for (const JobField& field : input.fields) paths.insert(paths.end(), {field.base_path, field.queries_path});
-  std::erase_if(paths, [](const std::string& path) { return path.empty(); });
+  std::vector<std::string> matrices{input.base_path, input.queries_path};
+  for (const JobField& field : input.fields) matrices.insert(matrices.end(), {field.base_path, field.queries_path});
+  std::vector<std::string> paths;
+  for (const std::string& path : matrices)
+    if (!path.empty()) paths.insert(paths.end(), {path, default_screen_path(path)});
   return paths;
 }
 

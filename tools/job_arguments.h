@@ -41,7 +41,7 @@ JobInput input_of(std::vector<std::string> words, const JobArguments& arguments,
 JobOptions job_options(const JobArguments& arguments);
 // The input with the fields filled in. Throws Error(kInvalidArgument) for matrices and fields that do not go together.
 JobInput job_input(const JobArguments& arguments);
-// Every file that the job reads.
+// Every file that the job reads, or would where it exists: a matrix's screen file.
 std::vector<std::string> input_paths(const JobInput& input);
 
 }  // namespace simtile::tools

@@ -60,12 +60,17 @@ JobInput checked_input(const std::string& command, const JobArguments& arguments
   return input;
 }
 
-void run(const std::string& command, const JobArguments& arguments) {
-  const JobInput job = checked_input(command, arguments);
-  if (!arguments.report_path.empty()) storage::check_output_path(arguments.report_path, input_paths(job));
-  if (arguments.report_path == arguments.output_path)
+void check_report_path(const JobArguments& arguments, const JobInput& job) {
+  if (arguments.report_path.empty()) return;
+  storage::check_output_path(arguments.report_path, input_paths(job));
+  if (os::is_same_entry(arguments.report_path, arguments.output_path))
     throw Error(ErrorCode::kInvalidArgument,
                 "the report and the answer are both to be '" + arguments.output_path + "'; name two files");
+}
+
+void run(const std::string& command, const JobArguments& arguments) {
+  const JobInput job = checked_input(command, arguments);
+  check_report_path(arguments, job);
   // A report that cannot be written is better refused now than after the work. Not held meanwhile: two jobs by mistake
   // should meet at the work folder, which names the other process.
   if (!arguments.report_path.empty()) Output(arguments.report_path);

@@ -99,13 +99,16 @@ File& File::operator=(File&& other) noexcept {
 }
 
 File File::open_for_reading(const std::string& path) {
-  File file(open_or_fail(path, O_RDONLY, "open"), path);
-  if (S_ISDIR(status_of(file.fd(), path).st_mode)) fail("open", path, EISDIR);
+  // A pipe that nobody writes to would be waited for, through every signal.
+  File file(open_or_fail(path, O_RDONLY | O_NONBLOCK, "open"), path);
+  const mode_t kind = status_of(file.fd(), path).st_mode;
+  if (S_ISDIR(kind)) fail("open", path, EISDIR);
+  if (!S_ISREG(kind)) throw Error(ErrorCode::kInvalidArgument, "'" + path + "' is a pipe or a device; name a file");
   return file;
 }
 
 File File::open_for_writing(const std::string& path) {
-  return File(open_or_fail(path, O_RDWR | O_CREAT, "open for writing"), path);
+  return File(open_or_fail(path, O_RDWR | O_CREAT | O_NOFOLLOW, "open for writing"), path);
 }
 
 File File::create(const std::string& path) {
@@ -293,6 +296,14 @@ std::optional<File::Identity> identity_of(const std::string& path) {
   struct stat status {};
   if (!inspect(path, 0, &status)) return std::nullopt;
   return identity_in(status);
+}
+
+bool is_same_entry(const std::string& a, const std::string& b) {
+  const auto name_of = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+  if (name_of(a) != name_of(b)) return false;
+  const std::optional<File::Identity> of_a = identity_of(folder_of(a));
+  const std::optional<File::Identity> of_b = identity_of(folder_of(b));
+  return of_a && of_b && of_a->device == of_b->device && of_a->inode == of_b->inode;
 }
 
 bool exists(const std::string& path) {

@@ -55,8 +55,9 @@ class File {
   File& operator=(File&& other) noexcept;
   ~File() { close(); }
 
+  // Throws Error(kInvalidArgument) for a pipe or a device.
   static File open_for_reading(const std::string& path);
-  // Creates the file if it is missing; keeps what is in it.
+  // Creates the file if it is missing; keeps what is in it. Does not follow a link of that name.
   static File open_for_writing(const std::string& path);
   // Creates or empties the file.
   static File create(const std::string& path);
@@ -145,6 +146,8 @@ class Mapping {
 // What a path names now; nothing when it names nothing. Like the questions below it throws when the system cannot tell:
 // a file that could not be asked about is not a missing one.
 std::optional<File::Identity> identity_of(const std::string& path);
+// Whether both are one name in one folder, so that a file renamed to one of them replaces the other.
+bool is_same_entry(const std::string& a, const std::string& b);
 bool exists(const std::string& path);
 bool is_directory(const std::string& path);
 // A device, pipe or socket: something that a rename must not replace.

@@ -86,7 +86,7 @@ class Run {
 
 std::string folder_path(const JobOptions& options, const std::string& output_path) {
   const std::string path = work_path(options, output_path);
-  return options.shard ? make_shard_path(path, *options.shard) : path;
+  return options.shard ? shard_path(path, *options.shard) : path;
 }
 
 RunScope run_scope(const PreparedJob& prepared, const JobOptions& options) {
@@ -99,7 +99,9 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
       options_(options),
       output_path_(output_path),
       budget_(prepared.budget_bytes),
-      folder_(folder_path(options, output_path), run_scope(prepared, options)) {
+      folder_(options.shard ? make_shard_path(work_path(options, output_path), *options.shard)
+                            : work_path(options, output_path),
+              run_scope(prepared, options)) {
   rows_resumed_ = prepared.shapes.query_begin();
   if (!options.fresh) earlier_ = folder_.load();
 }
@@ -331,6 +333,9 @@ JobReport Run::finish() {
 
 JobReport run_job(const JobInput& input, const std::string& output_path, const JobOptions& options) {
   join::check_output(output_path, input);
+  const std::string folder = join::folder_path(options, output_path);
+  join::refuse_work_file(folder, output_path);
+  for (const std::string& path : join::files_read(input)) join::refuse_work_file(folder, path);
   join::PreparedJob prepared(input, options);
   try {
     return join::Run(prepared, options, output_path).finish();

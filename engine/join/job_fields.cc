@@ -8,6 +8,7 @@
 #include "engine/storage/id_table.h"
 #include "engine/storage/neighbours_layout.h"
 #include "simtile/error.h"
+#include "simtile/screen.h"
 
 namespace simtile::join {
 namespace {
@@ -82,10 +83,23 @@ void check_ids(const MatrixFile& a, const MatrixFile& b) {
 
 }  // namespace
 
+std::vector<std::string> files_read(const JobInput& input) {
+  std::vector<std::string> paths;
+  const auto add = [&](const std::string& matrix_path) {
+    if (!matrix_path.empty()) paths.insert(paths.end(), {matrix_path, default_screen_path(matrix_path)});
+  };
+  add(input.base_path);
+  add(input.queries_path);
+  for (const JobField& field : input.fields) {
+    add(field.base_path);
+    add(field.queries_path);
+  }
+  return paths;
+}
+
 void check_output(const std::string& output_path, const JobInput& input) {
-  std::vector<std::string> paths{input.base_path, input.queries_path};
-  for (const JobField& field : input.fields) paths.insert(paths.end(), {field.base_path, field.queries_path});
-  storage::check_output_path(output_path, paths);
+  if (output_path.empty()) refuse("the output has no name");
+  storage::check_output_path(output_path, files_read(input));
 }
 
 std::vector<JobField> fields_in_use(const JobInput& input, const JobOptions& options) {

@@ -16,7 +16,10 @@ namespace simtile::join {
 // weight 0 are left out. Throws Error(kInvalidArgument) for names, weights and files that make no sense.
 std::vector<JobField> fields_in_use(const JobInput& input, const JobOptions& options);
 
-// Throws Error(kInvalidArgument) when the output can be no file, or is one of the job's inputs.
+// The job's matrix files, and where their screen files would be.
+std::vector<std::string> files_read(const JobInput& input);
+
+// Throws Error(kInvalidArgument) when the output can be no file, or is one of files_read().
 void check_output(const std::string& output_path, const JobInput& input);
 
 // Opens every field's base, or queries, as one Side: the first field's, with the others in more_fields. Throws unless

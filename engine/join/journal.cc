@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 
 #include "engine/storage/container_writer.h"
 #include "simtile/error.h"
@@ -118,6 +119,17 @@ void refuse_folder_of_others(const std::string& path) {
 
 }  // namespace
 
+void refuse_work_file(const std::string& folder, const std::string& path) {
+  const std::filesystem::path file(path);
+  if (!is_work_file(file.filename().string())) return;
+  std::error_code ignored;  // what cannot be looked up cannot be opened either
+  const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  if (std::filesystem::weakly_canonical(parent, ignored) == std::filesystem::weakly_canonical(folder, ignored))
+    throw Error(ErrorCode::kInvalidArgument, "'" + path + "' lies in the work folder '" + folder +
+                                                 "' and has the name of a file of its own, which the job would remove; "
+                                                 "name another --work-dir");
+}
+
 WorkFolder::WorkFolder(const std::string& path, const RunScope& scope) : path_(path), scope_(scope) {
   const bool made = os::make_directory(path);
   try {
@@ -150,7 +162,9 @@ void WorkFolder::take_lock() {
       std::string pid(64, '\0');
       pid.resize(lock.read_at(std::as_writable_bytes(std::span(pid)), 0));
       if (pid.starts_with(kLockText)) pid.erase(0, kLockText.size());
-      throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path_ + "' is in use by process " + pid +
+      // Who has locked it may be about to write that.
+      const std::string holder = pid.empty() ? "another process" : "process " + pid;
+      throw Error(ErrorCode::kInvalidArgument, "the work folder '" + path_ + "' is in use by " + holder +
                                                    "; wait for it, or name another --work-dir");
     }
     // Between open and lock the owner before may have removed it: then this lock is on a file without a name.
@@ -166,7 +180,10 @@ WorkFolder::~WorkFolder() { leave(); }
 void WorkFolder::leave() noexcept {
   if (!lock_.is_open()) return;
   try {
-    if (!os::exists(journal_path(path_))) remove();
+    if (!os::exists(journal_path(path_)))
+      remove();
+    else
+      remove_all_unnamed();
   } catch (const std::exception&) {
     // The failure that ended the job is the one to report; what is left here is cleared by the next run.
   }
@@ -213,7 +230,7 @@ std::optional<Checkpoint> WorkFolder::load() {
   at += header.finished_count * sizeof(RunInfo);
   if (!checkpoint.candidates.empty())
     std::memcpy(checkpoint.candidates.data(), at, header.candidates_count * sizeof(RunInfo));
-  synced_ = serials_of(checkpoint);
+  named_ = serials_of(checkpoint);
   return checkpoint;
 }
 
@@ -235,11 +252,25 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   append(bytes, std::as_bytes(std::span(checkpoint.candidates)));
   const std::uint64_t hash = XXH3_64bits(bytes.data(), bytes.size());
   append(bytes, std::as_bytes(std::span(&hash, 1)));
+  // Should the call fail, the journal may be either.
+  if (named_)
+    named_->insert(named.begin(), named.end());
+  else
+    named_ = named;
   storage::AtomicFile journal(journal_path(path_));
   journal.file().write_at(bytes, 0);
   journal.publish();
-  synced_ = named;
+  named_ = named;
   remove_runs_except(named);
+}
+
+void WorkFolder::remove_unnamed(const std::vector<RunInfo>& runs) {
+  for (const RunInfo& run : runs)
+    if (!named_ || !named_->contains(run.serial)) os::remove_file(run_path(path_, run.serial));
+}
+
+void WorkFolder::remove_all_unnamed() {
+  if (named_) remove_runs_except(*named_);
 }
 
 void WorkFolder::sync_runs(const std::set<std::uint64_t>& serials) {
@@ -247,7 +278,7 @@ void WorkFolder::sync_runs(const std::set<std::uint64_t>& serials) {
     throw Error(ErrorCode::kIo, "what was put by in '" + path_ + "' could not be synced earlier; check the disk");
   sync_failed_ = true;
   for (const std::uint64_t serial : serials)
-    if (!synced_.contains(serial)) os::File::open_for_reading(run_path(path_, serial)).sync();
+    if (!named_ || !named_->contains(serial)) os::File::open_for_reading(run_path(path_, serial)).sync();
   sync_failed_ = false;
 }
 
@@ -257,6 +288,7 @@ void WorkFolder::remove_runs_except(const std::set<std::uint64_t>& kept) {
 }
 
 void WorkFolder::clear() {
+  named_.reset();
   os::remove_file(journal_path(path_));
   for (const char* name : {"/base.screen", "/queries.screen", "/sample.emb"}) os::remove_file(path_ + name);
   remove_runs_except({});

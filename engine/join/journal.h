@@ -27,6 +27,10 @@ struct Checkpoint {
   plan::Sample sample;              // that bounds were guessed from: others would have let other candidates in
 };
 
+// Throws Error(kInvalidArgument) when the file at `path` lies in the work folder `folder` under a name of the folder's
+// own: jobs remove such files. The folder need not be there.
+void refuse_work_file(const std::string& folder, const std::string& path);
+
 // The folder of a job in progress: lock, journal, runs. Held by one process at a time.
 class WorkFolder {
  public:
@@ -51,6 +55,10 @@ class WorkFolder {
   // fails, the one before stays the last for good: the kernel tells of what it could not write once, and a second sync
   // that succeeds would say nothing.
   void publish(const Checkpoint& checkpoint);
+  // Removes the runs that the last checkpoint does not name, and that nobody reads any more; no others where there was
+  // none to ask.
+  void remove_unnamed(const std::vector<RunInfo>& runs);
+  void remove_all_unnamed();
   // Removes every run and the journal.
   void clear();
   // Removes all that is simtile's, and the folder when nothing else is in it.
@@ -67,7 +75,7 @@ class WorkFolder {
   std::string path_;
   RunScope scope_;
   std::uint64_t last_serial_ = 0;
-  std::set<std::uint64_t> synced_;  // the runs that the last checkpoint names
+  std::optional<std::set<std::uint64_t>> named_;  // the runs that the last checkpoint names, once it was read or made
   bool sync_failed_ = false;
   bool found_other_job_ = false;
   os::File lock_;

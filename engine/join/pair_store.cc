@@ -54,9 +54,9 @@ void PairStore::merge_last(std::size_t count, const std::function<void()>& throw
     row = entry.row;
     writer.append(entry);
   });
-  // The old runs stay on disk until a checkpoint no longer names them.
   runs_.resize(kept);
   runs_.push_back({writer.finish(), level == UINT32_MAX ? level : level + 1});
+  folder_->remove_unnamed(merged);  // the others stay until a checkpoint no longer names them
   bytes_written_ += writer.bytes();
 }
 

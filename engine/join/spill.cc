@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <utility>
 
 #include "engine/join/run_merge.h"
 
@@ -99,8 +100,9 @@ void Spill::compact(std::uint64_t partners_below) {
       break;
     }
   });
-  // The old runs stay on disk until a checkpoint no longer names them.
-  runs_ = {writer.finish()};
+  const std::vector<RunInfo> merged = std::exchange(runs_, {writer.finish()});
+  readers.clear();
+  folder_->remove_unnamed(merged);  // the others stay until a checkpoint no longer names them
   bytes_written_ += writer.bytes();
 }
 
