@@ -423,6 +423,21 @@ TEST(JobResume, RunsThatNoJournalNamesGoWithTheJobThatFails) {
   { const join::WorkFolder work(path, scope); }
   { EXPECT_FALSE(join::WorkFolder(path, {2, kRows, kRows}).load().has_value()); }
   EXPECT_EQ(runs(), 1u);
+  // A journal that could not be written, synced or renamed: the old one stays, and names none of the new runs.
+  for (const os::Call failing : {os::Call::kWrite, os::Call::kSync, os::Call::kRename}) {
+    static os::Call failing_call;
+    failing_call = failing;
+    join::WorkFolder work(path, scope);
+    ASSERT_TRUE(work.load().has_value());
+    checkpoint.candidates = {write_run(work)};
+    os::set_fault_hook([](os::Call call, const char* file) -> os::Fault {
+      const bool journal = std::string_view(file).find("/journal") != std::string_view::npos;
+      return {.error = call == failing_call && journal ? ENOSPC : 0};
+    });
+    EXPECT_THROW(work.publish(checkpoint), Error);
+    os::set_fault_hook(nullptr);
+  }
+  EXPECT_EQ(runs(), 1u);
   // A journal that was renamed before the call failed names the new run, another the old one.
   {
     join::WorkFolder work(path, scope);

@@ -252,16 +252,29 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   append(bytes, std::as_bytes(std::span(checkpoint.candidates)));
   const std::uint64_t hash = XXH3_64bits(bytes.data(), bytes.size());
   append(bytes, std::as_bytes(std::span(&hash, 1)));
-  // Should the call fail, the journal may be either.
+  put_in_place(bytes, named);
+  named_ = named;
+  remove_runs_except(named);
+}
+
+// When a call fails after the rename, a power loss may bring back either journal: the runs of both are needed. When one
+// fails before it, as on a full disk, those of the new journal are nobody's.
+void WorkFolder::put_in_place(std::span<const std::byte> journal, const std::set<std::uint64_t>& named) {
+  const std::optional<std::set<std::uint64_t>> named_before = named_;
+  storage::AtomicFile file(journal_path(path_));
+  file.file().write_at(journal, 0);
+  const os::File::Identity written = file.file().identity();
   if (named_)
     named_->insert(named.begin(), named.end());
   else
     named_ = named;
-  storage::AtomicFile journal(journal_path(path_));
-  journal.file().write_at(bytes, 0);
-  journal.publish();
-  named_ = named;
-  remove_runs_except(named);
+  try {
+    file.publish();
+  } catch (const Error&) {
+    const std::optional<os::File::Identity> now = os::identity_of(journal_path(path_));
+    if (!now || now->inode != written.inode) named_ = named_before;
+    throw;
+  }
 }
 
 void WorkFolder::remove_unnamed(const std::vector<RunInfo>& runs) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,7 @@ class WorkFolder {
   // Removes what this process holds of the folder unless there is something to resume in it.
   void leave() noexcept;
   void sync_runs(const std::set<std::uint64_t>& serials);
+  void put_in_place(std::span<const std::byte> journal, const std::set<std::uint64_t>& named);
   void remove_runs_except(const std::set<std::uint64_t>& kept);
 
   std::string path_;
