@@ -110,6 +110,7 @@ class Allocation : public testing::TestWithParam<std::uint32_t> {
     options_.checkpoint_seconds = 1000.0;
     options_.budget_bytes = 1024 * kMiB;
     options_.screen = ScreenUse::kOff;
+    options_.pairs = PairScoring::kOnce;  // where the budget is small, spills
   }
 
   Growth run(const JobInput& input, bool spills, std::uint64_t least_tiles = 200) {

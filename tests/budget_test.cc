@@ -98,7 +98,7 @@ class Budget : public testing::Test {
     std::size_t metric = 0;
     // Under a sanitizer only the plan's figures can be compared, and each run is slow: one of each kind does.
     const std::vector<int> all_threads = {1, 2, 5};
-    const std::vector<std::uint64_t> budgets = {48, 64, 128, 512};
+    const std::vector<std::uint64_t> budgets = {48, 64, 512, 4096};
     for (const int threads : all_threads)
       for (const std::uint64_t budget : budgets) {
         run_within({"search", base, queries, "--metric", metrics[++metric % metrics.size()]}, budget, threads);
@@ -137,8 +137,11 @@ TEST_F(Budget, HoldsWhenTheResultsSpill) {
   constexpr std::uint64_t kRows = 10'000;
   // 10,000 rows x 800 keys of 8 bytes: more than the smaller budgets have left.
   ASSERT_EQ(run_tool({"generate", base_, "--rows", std::to_string(kRows), "--dims", "8"}).exit_code, 0);
-  const json spilling = run_within({"join", base_, "--top-k", "400"}, 48, 2);
+  const json spilling = run_within({"join", base_, "--top-k", "400", "--pairs", "once"}, 48, 2);
   EXPECT_GT(spilling["bytes_spilled"], 0);
+  const json twice = run_within({"join", base_, "--top-k", "400", "--pairs", "twice"}, 48, 2);
+  EXPECT_EQ(twice["pairs_scored"], twice["pairs_total"]);
+  EXPECT_EQ(twice["output_xxh3"], spilling["output_xxh3"]);
   // Compared by their hashes: reading them would make this process, and so its children's first moments, large.
   const json resident = run_within({"join", base_, "--top-k", "400"}, 512, 2);
   EXPECT_EQ(resident["bytes_spilled"], 0);
@@ -245,6 +248,8 @@ TEST_F(Budget, EveryVerbStreams) {
   ASSERT_GT(std::filesystem::file_size(npy), 190 * kMiB);
   ASSERT_EQ(run_tool({"generate", queries_, "--rows", "200000", "--dims", "1"}).exit_code, 0);
   ASSERT_EQ(run_tool({"generate", base_, "--rows", "100", "--dims", "1"}).exit_code, 0);
+  const std::string wide = folder_ / "wide.emb";
+  ASSERT_EQ(run_tool({"generate", wide, "--rows", "60000", "--dims", "256", "--kind", "clustered"}).exit_code, 0);
   ASSERT_EQ(run_tool({"search", base_, queries_, "-k", "30", "-o", knn_}).exit_code, 0);
   ASSERT_GT(std::filesystem::file_size(knn_), kBudgetMebibytes * kMiB);
   const std::string emb = folder_ / "large.emb";
@@ -253,6 +258,7 @@ TEST_F(Budget, EveryVerbStreams) {
         {"generate", folder_ / "made.emb", "--rows", "60000", "--dims", "256", "--progress", "none"},
         {"info", emb},
         {"verify", emb},
+        {"screen", wide},
         {"plan", "join", emb},
         {"info", knn_},
         {"verify", knn_},
@@ -265,6 +271,25 @@ TEST_F(Budget, EveryVerbStreams) {
     std::vector<std::string> arguments = verb;
     arguments.insert(arguments.end(), {"--budget", mebibytes(kBudgetMebibytes)});
     expect_within(run_tool(arguments), kBudgetMebibytes * kMiB);
+  }
+}
+
+TEST_F(Budget, HoldsForShardsAndTheirMerge) {
+  write_large_dense(base_, ElementType::kF32, 10'000, 16);
+  const std::vector<std::string> job = {"--top-k", "400", "-o", knn_, "--progress", "none"};
+  const auto run_within_budget = [&](std::vector<std::string> arguments, std::uint64_t budget) {
+    arguments.insert(arguments.end(), job.begin(), job.end());
+    arguments.insert(arguments.end(), {"--budget", mebibytes(budget)});
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    expect_within(run_tool(arguments), budget * kMiB);
+  };
+  for (const std::uint64_t budget : {48u, 256u}) {
+    for (const char* shard : {"1/3", "2/3", "3/3"}) run_within_budget({"join", base_, "--shard", shard}, budget);
+    std::uint64_t put_by = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(knn_ + ".work"))
+      if (entry.is_regular_file()) put_by += entry.file_size();
+    EXPECT_GT(put_by, 48 * kMiB);
+    run_within_budget({"merge", base_}, budget);
   }
 }
 

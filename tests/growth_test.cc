@@ -18,13 +18,14 @@ constexpr std::uint64_t kWarmTiles = 100, kTiles = 10'000;
 TEST(Growth, TenThousandTilesStayWithinFiveMebibytesOfTheFirstHundred) {
   const TempFolder folder;
   const JobInput input{folder / "a.emb", ""};
-  write_matrix(input.base_path, random_matrix(90000, 192, 1));
+  write_matrix(input.base_path, random_matrix(110000, 192, 1));
   JobOptions options;
   options.metric = Metric::kInnerProduct;
   options.top_k = 10;
   options.threads = 2;
   options.checkpoint_seconds = 0.5;
   options.screen = ScreenUse::kOff;
+  options.pairs = PairScoring::kOnce;  // spills
   options.budget_bytes = 1;
   // Small tiles, and so many of them (a quarter more or fewer, by what the process holds already); what does not fit is
   // spilled.

@@ -59,6 +59,7 @@ JobOptions options_for(std::uint64_t budget_bytes = kLargeBudget) {
   options.budget_bytes = budget_bytes;
   options.threads = 2;
   options.screen = ScreenUse::kOff;
+  options.pairs = PairScoring::kOnce;
   options.checkpoint_seconds = 1e9;
   return options;
 }

@@ -36,13 +36,16 @@ void with_first_look(Shapes& shapes) {
   shapes.rounded_floats = (shapes.dims + 3 + 31) / 32 * 16;
 }
 
-TEST(TilePlan, TilesMeetEveryPairOnce) {
+TEST(TilePlan, TilesMeetEveryPairOnceOrTwice) {
   std::mt19937 random(1);
   for (int turn = 0; turn < 200; ++turn) {
     const bool self_join = turn % 2 == 0;
     const std::uint64_t base_rows = 1 + random() % 90;
     const Shapes shapes = dense_shapes(self_join ? base_rows : 1 + random() % 90, base_rows, 8, self_join);
     TilePlan plan;
+    plan.scores_twice = turn % 4 == 0;
+    plan.resident = !plan.scores_twice;
+    const bool later_alone = self_join && !plan.scores_twice;
     plan.stripe_rows = 1 + random() % 40;
     plan.tile_columns = 1 + random() % 40;
     std::vector<int> met(shapes.query_rows * base_rows);
@@ -50,7 +53,8 @@ TEST(TilePlan, TilesMeetEveryPairOnce) {
     Tile previous;
     for (TileCursor cursor(shapes, plan); !cursor.at_end(); cursor.advance(), ++tiles) {
       const Tile& tile = cursor.tile();
-      const std::uint64_t first_column = self_join ? tile.query_begin : 0;
+      const std::uint64_t first_column = later_alone ? tile.query_begin : 0;
+      EXPECT_EQ(tile.for_queries_alone, plan.scores_twice);
       EXPECT_EQ(tile.first_of_stripe,
                 tile.stripe % 2 == 0 ? tile.base_begin == first_column : tile.base_end == base_rows);
       EXPECT_EQ(tile.last_of_stripe,
@@ -63,19 +67,19 @@ TEST(TilePlan, TilesMeetEveryPairOnce) {
       previous = tile;
       for (std::uint64_t q = tile.query_begin; q < tile.query_end; ++q)
         for (std::uint64_t b = tile.base_begin; b < tile.base_end; ++b)
-          if (!self_join || b > q) ++met[q * base_rows + b];
+          if (!later_alone || b > q) ++met[q * base_rows + b];
     }
     std::uint64_t pairs = 0;
     for (std::uint64_t q = 0; q < shapes.query_rows; ++q)
       for (std::uint64_t b = 0; b < base_rows; ++b) {
-        const bool wanted = !self_join || b > q;
+        const bool wanted = !later_alone || b > q;
         EXPECT_EQ(met[q * base_rows + b], wanted ? 1 : 0);
-        pairs += wanted;
+        pairs += wanted && (!self_join || b != q);
       }
     const Work work = work_of(shapes, plan);
     EXPECT_EQ(work.tiles, tiles);
     EXPECT_EQ(work.pairs_scored, pairs);
-    EXPECT_EQ(pairs_of_rows(shapes, 0, shapes.query_rows), pairs);
+    EXPECT_EQ(pairs_of_rows(shapes, plan, 0, shapes.query_rows), pairs);
   }
 }
 
@@ -153,12 +157,38 @@ TEST(TilePlan, AnythingGoesToDiskOnlyWhenItDoesNotFit) {
   }
 }
 
+// A second score of a pair of few dimensions costs less than what is found at its first on its way to disk and back;
+// sparse rows and shards score pairs once.
+TEST(TilePlan, WhatDoesNotFitIsSpilledOrScoredTwice) {
+  const auto plan_of = [](std::uint64_t dims, std::uint64_t top_k, PairScoring pairs) {
+    Shapes shapes = dense_shapes(100'000, 100'000, dims, true);
+    shapes.top_k = top_k;
+    shapes.pairs = pairs;
+    return make_plan(shapes, smallest_budget(shapes) + (std::uint64_t{16} << 20));
+  };
+  EXPECT_FALSE(plan_of(512, 10, PairScoring::kAuto).scores_twice);
+  EXPECT_TRUE(plan_of(512, 10, PairScoring::kTwice).scores_twice);
+  EXPECT_TRUE(plan_of(16, 1000, PairScoring::kAuto).scores_twice);
+  EXPECT_FALSE(plan_of(16, 1000, PairScoring::kOnce).scores_twice);
+  Shapes shapes = dense_shapes(100'000, 100'000, 16, true);
+  shapes.top_k = 1000;
+  const std::uint64_t budget = smallest_budget(shapes) + (std::uint64_t{16} << 20);
+  EXPECT_FALSE(spills(shapes, make_plan(shapes, budget)));
+  EXPECT_TRUE(make_plan(shapes, std::uint64_t{8} << 30).resident);
+  shapes.part.query_end = shapes.query_rows;
+  EXPECT_TRUE(spills(shapes, make_plan(shapes, budget)));
+  shapes.part = {};
+  shapes.sparse = true;
+  EXPECT_TRUE(spills(shapes, make_plan(shapes, budget)));
+}
+
 // Measured: 1.351 GB of a self-join of 200,000 gaussian rows in 48 MiB, and 0.882 GB in 64 MiB.
 TEST(TilePlan, WhatIsSpilledIsEstimated) {
   Shapes shapes;
   shapes.query_rows = shapes.base_rows = 200'000;
   shapes.self_join = true;
   TilePlan plan;
+  plan.resident = false;
   plan.kept = 50;
   plan.stripe_rows = 4512;
   plan.spill_bytes = std::uint64_t{6} << 20;

@@ -153,6 +153,12 @@ void add_job_options(CLI::App& app, JobArguments* arguments) {
       "Look at cheap upper bounds first and score only the pairs that they leave: auto, on or off (default: auto, "
       "where a sample says that it pays); it never changes the answer",
       [&options](const std::string& word) { options.screen = parse_screen_use(word); });
+  add_parsed(
+      app, "--pairs", "auto|once|twice",
+      "How often a self-join scores a pair of rows: once, for both, so that what is found for the one whose turn "
+      "has not come is kept or spilled, or twice, for one at a time (default: auto, which spills or scores twice "
+      "only where a budget is too small, whichever is faster); it never changes the answer",
+      [&options](const std::string& word) { options.pairs = parse_pair_scoring(word); });
   app.add_option("--report", arguments->report_path, "Write a job report in JSON to this file")->type_name("FILE");
   app.add_flag_callback(
       "--memory-pressure", [&options] { options.memory_is_short = MemoryPressure(); },

@@ -22,6 +22,8 @@ constexpr Words<Isa, 4> kIsas{
     {{Isa::kAuto, "auto"}, {Isa::kScalar, "scalar"}, {Isa::kAvx2, "avx2"}, {Isa::kAvx512, "avx512"}}};
 constexpr Words<ScreenUse, 3> kScreenUses{
     {{ScreenUse::kAuto, "auto"}, {ScreenUse::kOn, "on"}, {ScreenUse::kOff, "off"}}};
+constexpr Words<PairScoring, 3> kPairScorings{
+    {{PairScoring::kAuto, "auto"}, {PairScoring::kOnce, "once"}, {PairScoring::kTwice, "twice"}}};
 
 template <typename Enum, std::size_t N>
 std::string_view word_of(const Words<Enum, N>& words, Enum value) noexcept {
@@ -57,11 +59,13 @@ std::string_view to_string(ElementType type) noexcept { return word_of(kElementT
 std::string_view to_string(Metric metric) noexcept { return word_of(kMetrics, metric); }
 std::string_view to_string(Isa isa) noexcept { return word_of(kIsas, isa); }
 std::string_view to_string(ScreenUse use) noexcept { return word_of(kScreenUses, use); }
+std::string_view to_string(PairScoring pairs) noexcept { return word_of(kPairScorings, pairs); }
 
 ElementType parse_element_type(std::string_view word) { return parse(kElementTypes, word, "an element type"); }
 Metric parse_metric(std::string_view word) { return parse(kMetrics, word, "a metric"); }
 Isa parse_isa(std::string_view word) { return parse(kIsas, word, "an instruction set"); }
 
+PairScoring parse_pair_scoring(std::string_view word) { return parse(kPairScorings, word, "a way to score pairs"); }
 ScreenUse parse_screen_use(std::string_view word) { return parse(kScreenUses, word, "a use of the screen"); }
 
 }  // namespace simtile

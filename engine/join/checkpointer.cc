@@ -45,7 +45,7 @@ RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end) {
   for (std::uint64_t row = begin; row < end; ++row)
     for (const topk::Key key : state_.sorted(row)) writer.append(RunEntry::of(row, key));
   const RunInfo run = writer.finish();
-  bytes_written_ += writer.bytes();
+  bytes_of_rows_ += writer.bytes();
   return run;
 }
 
@@ -68,7 +68,7 @@ RunInfo Checkpointer::write_candidates(std::uint64_t partners_begin, std::uint64
     }
   });
   const RunInfo run = writer.finish();
-  bytes_written_ += writer.bytes();
+  bytes_of_candidates_ += writer.bytes();
   return run;
 }
 
@@ -100,7 +100,7 @@ void Checkpointer::put_by_all(std::uint64_t rows_done) {
     if (Spill* spill = state_.spill_store()) {
       done_.candidates = spill->flush();
       if (rows_done < state_.held_end()) done_.candidates.push_back(write_candidates(0, rows_done));
-    } else if (shapes_.self_join) {
+    } else if (shapes_.self_join && state_.is_resident()) {
       put_by_new_candidates(rows_done);
     }
   }

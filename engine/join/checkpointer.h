@@ -38,7 +38,9 @@ class Checkpointer {
   // Behind the rows that are final, as far as this shard goes, come the rows that only other shards go on with.
   void finish_shard(std::uint64_t rows_done);
 
-  std::uint64_t bytes_written() const noexcept { return bytes_written_; }
+  // Rows that are final, and what was known of others.
+  std::uint64_t bytes_of_rows() const noexcept { return bytes_of_rows_; }
+  std::uint64_t bytes_of_candidates() const noexcept { return bytes_of_candidates_; }
 
  private:
   RunInfo write_rows(std::uint64_t begin, std::uint64_t end);
@@ -55,7 +57,8 @@ class Checkpointer {
   Clock::time_point last_ = start_;
   double first_cost_seconds_ = 0.0;  // as expected
   double seconds_spent_ = 0.0;
-  std::uint64_t bytes_written_ = 0;
+  std::uint64_t bytes_of_rows_ = 0;
+  std::uint64_t bytes_of_candidates_ = 0;
 };
 
 }  // namespace simtile::join

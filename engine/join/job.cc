@@ -50,6 +50,7 @@ class Run {
  private:
   bool was_finished();
   void prepare();
+  void take_earlier_pair_scoring();
   void take_earlier_sample();
   void restore();
   std::unique_ptr<Side> draw_sample();
@@ -68,6 +69,7 @@ class Run {
   const std::string& output_path_;
   Clock::time_point start_ = Clock::now();
   std::uint64_t from_storage_before_ = bytes_from_storage();
+  std::uint64_t to_storage_before_ = bytes_to_storage();
   PageBudget budget_;
   RssSampler sampler_;
   WorkFolder folder_;
@@ -109,6 +111,7 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
 bool Run::was_finished() { return options_.shard && earlier_ && is_finished(*earlier_, prepared_.shapes); }
 
 void Run::prepare() {
+  take_earlier_pair_scoring();
   prepared_.open_rows(budget_, options_.metric);
   ScreenSetup screen(prepared_, options_, budget_);
   if (screen.decide()) screen.make_files(folder_.path());
@@ -119,6 +122,14 @@ void Run::prepare() {
                  *prepared_.kernel, folder_);
   checkpointer_.emplace(folder_, prepared_.shapes, *state_, options_.checkpoint_seconds);
   if (!options_.shard) answer_.emplace(output_path_, prepared_, options_);
+}
+
+// A self-join that scored pairs once put by what its final rows found for the others, one that scored them twice did
+// not: the rest is scored in the same way.
+void Run::take_earlier_pair_scoring() {
+  const plan::Shapes& shapes = prepared_.shapes;
+  if (!earlier_ || !shapes.self_join || shapes.all_pairs || options_.shard || earlier_->rows_done == 0) return;
+  prepared_.take_pair_scoring(earlier_->candidates.empty() ? PairScoring::kTwice : PairScoring::kOnce);
 }
 
 // A self-join goes on with the bounds that it began with (guessed_bounds.h); where this budget has no room for them, it
@@ -243,8 +254,8 @@ void Run::put_by_quietly() {
 double Run::share_done(std::uint64_t rows) const {
   const plan::Shapes& shapes = prepared_.shapes;
   const std::uint64_t begin = shapes.query_begin();
-  const auto total = static_cast<double>(plan::pairs_of_rows(shapes, begin, shapes.query_end()));
-  return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, begin, rows)) / total : 1.0;
+  const auto total = static_cast<double>(plan::pairs_of_rows(shapes, prepared_.plan, begin, shapes.query_end()));
+  return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, prepared_.plan, begin, rows)) / total : 1.0;
 }
 
 RunSeries::Sample Run::sample_of_now() const {
@@ -316,9 +327,12 @@ JobReport Run::finish() {
   report.input_bytes = prepared_.base->file_bytes() + (prepared_.queries ? prepared_.queries->file_bytes() : 0);
   report.stripes_while_short = statistics.stripes_while_short;
   report.bytes_from_storage = bytes_from_storage() - from_storage_before_;
-  if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled = pairs->bytes_written();
-  report.bytes_spilled +=
-      checkpointer_->bytes_written() + (state_->spill_store() ? state_->spill_store()->bytes_written() : 0);
+  report.bytes_to_storage = bytes_to_storage() - to_storage_before_;
+  if (const PairStore* pairs = state_->pair_store()) report.bytes_spilled += pairs->bytes_written();
+  if (const Spill* spill = state_->spill_store()) report.bytes_spilled += spill->bytes_written();
+  // Rows whose state makes room for others' go to disk whether or not there is a checkpoint.
+  (state_->is_resident() ? report.bytes_checkpointed : report.bytes_spilled) += checkpointer_->bytes_of_rows();
+  report.bytes_checkpointed += checkpointer_->bytes_of_candidates();
   sampler_.sample_now();
   report.series = series_->finish(sample_of_now());
   report.peak_rss_bytes = read_process_memory().peak_rss_bytes;

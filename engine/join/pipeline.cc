@@ -186,7 +186,7 @@ void Pipeline::retire(TileTask& task) {
   }
   ++statistics_.tiles_done;
   if (task.tile.last_of_stripe) {
-    statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, task.tile.query_begin, task.tile.query_end);
+    statistics_.pairs_scored += plan::pairs_of_rows(job_.shapes, job_.plan, task.tile.query_begin, task.tile.query_end);
     rows_done_ = task.tile.query_end;
     for (std::size_t i = 0; i < stripes_.size(); ++i)
       if (stripes_[i].get() == task.stripe) stripe_in_use_[i].store(false, std::memory_order_release);

@@ -18,6 +18,7 @@ JobPlan plan_job(const JobInput& input, const JobOptions& options) {
     plan.screen_left_first = foretold.share_left_first;
     plan.screen_left_next = foretold.share_left_next;
     plan.screen_cost = foretold.cost;
+    plan.bytes_read += prepared.bytes_read() + static_cast<std::uint64_t>(screen.bytes_to_read());
   }
   return plan;
 }

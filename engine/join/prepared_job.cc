@@ -22,6 +22,9 @@ namespace {
 // What a job takes beside what the plan counts: code and data pages that its code paths touch for the first time,
 // thread stacks, the heap's own overhead, the output's write buffers.
 constexpr std::uint64_t kUncountedBytes = std::uint64_t{5} << 20;
+// A process's own size varies by some hundred KiB from run to run: in whole steps, the same job is mostly given the
+// same plan.
+constexpr std::uint64_t kProcessStepBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kBytesPerThread = std::uint64_t{384} << 10;
 // What the output's writer holds of one row: its neighbours, and their rows and scores apart.
 constexpr std::uint64_t kBytesPerNeighbour = sizeof(Neighbour) + sizeof(std::uint64_t) + sizeof(float);
@@ -43,6 +46,8 @@ void check_options(const JobOptions& options) {
   if (options.shard && wants_all_pairs(options))
     throw Error(ErrorCode::kInvalidArgument,
                 "all pairs above a minimum score are not found by shards; give --top-k as well, or run the job whole");
+  if (options.shard && options.pairs == PairScoring::kTwice)
+    throw Error(ErrorCode::kInvalidArgument, "shards score each pair once; leave out 'twice', or run the job whole");
   if (options.threads > 1024)
     throw Error(ErrorCode::kInvalidArgument, std::to_string(options.threads) + " threads are more than 1024");
 }
@@ -76,7 +81,7 @@ bool goes_by_fields(const std::vector<JobField>& fields, const storage::MatrixFi
   return weighted || (first.is_sparse() && options.metric != Metric::kL2);
 }
 
-void add_fields(const std::vector<JobField>& fields, Side& base, Side& queries, plan::Shapes& shapes) {
+void add_fields(const std::vector<JobField>& fields, Side& base, Side& queries, Metric metric, plan::Shapes& shapes) {
   shapes.dims = 0;
   shapes.base = shapes.query = {};
   for (std::size_t f = 0; f < fields.size(); ++f) {
@@ -85,8 +90,8 @@ void add_fields(const std::vector<JobField>& fields, Side& base, Side& queries, 
     shape.dims = matrix.columns();
     shape.sparse = matrix.is_sparse();
     shape.weight = fields[f].weight;
-    shape.base = row_shape(matrix);
-    shape.query = &base == &queries ? shape.base : row_shape(queries.field(f).matrix);
+    shape.base = row_shape(matrix, metric);
+    shape.query = &base == &queries ? shape.base : row_shape(queries.field(f).matrix, metric);
     shapes.dims += shape.dims;
     shapes.sparse = shapes.sparse || shape.sparse;
     shapes.base += shape.base;
@@ -103,6 +108,7 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   shapes.base_rows = base.matrix.rows();
   shapes.dims = base.matrix.columns();
   shapes.self_join = queries == nullptr;
+  if (shapes.self_join) shapes.pairs = options.pairs;
   shapes.top_k = options.top_k;
   shapes.all_pairs = wants_all_pairs(options);
   shapes.threads = options.threads != 0 ? options.threads : available_processors();
@@ -111,9 +117,9 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   shapes.few_queries = !shapes.self_join && !shapes.sparse && !by_fields && shapes.query_rows <= plan::kFewQueries;
   shapes.query_width = shapes.few_queries ? kernel.row_query_width : kernel.query_width;
   shapes.base_width = shapes.few_queries ? kernels::kRowsAtOnce : kernel.base_width;
-  shapes.base = row_shape(base.matrix);
-  shapes.query = queries != nullptr ? row_shape(queries->matrix) : shapes.base;
-  if (by_fields) add_fields(fields, base, query_side, shapes);
+  shapes.base = row_shape(base.matrix, options.metric);
+  shapes.query = queries != nullptr ? row_shape(queries->matrix, options.metric) : shapes.base;
+  if (by_fields) add_fields(fields, base, query_side, options.metric, shapes);
   // Of one matrix of weight 1, a sum divided by that is the sum.
   shapes.renormalize = options.renormalize && (fields.size() > 1 || fields.front().weight != 1.0f);
   shapes.fixed_bytes = process_bytes(shapes.threads) +
@@ -189,7 +195,7 @@ std::uint32_t available_processors() {
 }
 
 std::uint64_t process_bytes(std::uint32_t threads) {
-  return read_process_memory().rss_bytes + kUncountedBytes + threads * kBytesPerThread;
+  return round_up(read_process_memory().rss_bytes, kProcessStepBytes) + kUncountedBytes + threads * kBytesPerThread;
 }
 
 PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
@@ -267,6 +273,14 @@ plan::Shapes PreparedJob::sample_search(std::uint64_t first_row) const {
   return plan::sample_search(plain, first_row);
 }
 
+void PreparedJob::take_pair_scoring(PairScoring pairs) {
+  shapes.pairs = pairs;
+  const std::uint64_t smallest = plan.smallest_bytes;
+  plan = plan::make_plan(shapes, budget_bytes);
+  plan.smallest_bytes = smallest;
+  plan_sample();
+}
+
 bool PreparedJob::is_plain() const noexcept { return fields.size() == 1 && fields.front().weight == 1.0f; }
 
 void PreparedJob::open_rows(PageBudget& budget, Metric metric) {
@@ -312,7 +326,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   out.tile_columns = plan.tile_columns;
   out.stripes_total = work.stripes;
   out.tiles_total = work.tiles;
-  out.spills = !plan.resident && shapes.self_join;
+  out.spills = plan::spills(shapes, plan);
   out.pairs_total = work.pairs_total;
   out.pairs_scored = work.pairs_scored;
   out.shard = options.shard;
@@ -322,8 +336,7 @@ JobPlan PreparedJob::describe(const JobOptions& options) const {
   if (shapes.sample.in_use()) {
     const plan::Shapes search = sample_search(0);
     out.sample_rows = shapes.sample.rows;
-    out.bytes_read +=
-        shapes.sample.rows * shapes.base.bytes_on_average + plan::work_of(search, *sample_plan_).bytes_read;
+    out.bytes_read += shapes.sample.rows * shapes.base.bytes_read() + plan::work_of(search, *sample_plan_).bytes_read;
   }
   if (shapes.plans_a_look()) out.first_look_isa = screen_kernel->name;
   out.screened = shapes.screen.in_use();

@@ -29,6 +29,8 @@ struct PreparedJob {
   // Of the matrices and screens, so far.
   std::uint64_t bytes_read() const noexcept { return base->loaded_bytes() + (queries ? queries->loaded_bytes() : 0); }
 
+  // Plans anew, where an earlier process has settled how often pairs are scored.
+  void take_pair_scoring(PairScoring pairs);
   // Takes this sample for the job's, or none; false where the budget has no room to search it.
   bool take_sample(const plan::Sample& sample);
   // The search in it for the query rows from first_row on, and how it is done.

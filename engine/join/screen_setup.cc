@@ -167,6 +167,20 @@ std::unique_ptr<screen::ScreenRows> ScreenSetup::make_rows(Side& side, const std
   return rows;
 }
 
+// The files are made in one pass, the first bounds in another, and rows are loaded for the pairs that are left.
+double ScreenSetup::bytes_to_read() const noexcept {
+  const plan::Shapes& shapes = job_.shapes;
+  const auto base_rows = static_cast<double>(shapes.base_rows);
+  const auto query_rows = shapes.self_join ? 0.0 : static_cast<double>(shapes.query_rows);
+  const auto base_row_bytes = static_cast<double>(shapes.base.bytes_read());
+  const auto query_row_bytes = static_cast<double>(shapes.query.bytes_read());
+  const double made = (stored_ ? 0.0 : base_rows * base_row_bytes) + query_rows * query_row_bytes;
+  const double for_first_bounds = base_rows * base_row_bytes + query_rows * query_row_bytes +
+                                  (base_rows + query_rows) * static_cast<double>(plan::streamed_row_bytes(shapes));
+  return made + for_first_bounds +
+         base_row_bytes * plan::rows_loaded_for_survivors(shapes, job_.plan, prediction_.share_left_next);
+}
+
 void ScreenSetup::do_without() {
   stored_.reset();
   basis_.reset();

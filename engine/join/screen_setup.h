@@ -29,6 +29,9 @@ class ScreenSetup {
   void make_files(const std::string& folder);
 
   const screen::Prediction& prediction() const noexcept { return prediction_; }
+  // Bytes of the matrices, and of the screens for the first bounds, that a screened job is expected to ask for beside
+  // what decide() has read and what its tiles stream.
+  double bytes_to_read() const noexcept;
 
  private:
   void open_stored();

@@ -84,6 +84,6 @@ inline SideWindow lease_window(Side& side, std::uint64_t first_row, std::uint64_
 }
 
 // What the plan needs to know of a side's rows.
-plan::RowShape row_shape(const storage::MatrixFile& matrix);
+plan::RowShape row_shape(const storage::MatrixFile& matrix, Metric metric);
 
 }  // namespace simtile::join

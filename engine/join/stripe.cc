@@ -8,8 +8,11 @@
 
 namespace simtile::join {
 
-plan::RowShape row_shape(const storage::MatrixFile& matrix) {
+plan::RowShape row_shape(const storage::MatrixFile& matrix, Metric metric) {
   plan::RowShape shape;
+  if (metric == Metric::kCosine && matrix.section(storage::SectionKind::kRowNorms) != nullptr)
+    shape.bytes_beside += sizeof(double);
+  if (matrix.section(storage::SectionKind::kRowScales) != nullptr) shape.bytes_beside += sizeof(float);
   if (!matrix.is_sparse()) {
     shape.bytes_on_average = shape.most_bytes = matrix.row_stride_bytes();
     shape.total_bytes = matrix.rows() * matrix.row_stride_bytes();

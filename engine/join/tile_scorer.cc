@@ -63,7 +63,7 @@ TileScorer::TileScorer(PageBudget& budget, const plan::Shapes& shapes, const pla
         base_norms_ = BudgetedMemory(budget, columns * sizeof(double));
     }
   }
-  if (shapes.self_join && !plan.resident) {
+  if (plan::spills(shapes, plan)) {
     column_bounds_.emplace(budget, plan.tile_columns, topk::kNoBound);
     column_state_.emplace(budget, *column_bounds_, kernel.prune_keys, 0, plan.tile_columns, plan.kept,
                           plan.reservoir_capacity);

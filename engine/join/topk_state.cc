@@ -20,7 +20,7 @@ TopKState::TopKState(PageBudget& budget, const plan::Shapes& shapes, const plan:
                                    : std::min(plan.stripe_rows, shapes.query_rows),
                   plan.kept, plan.reservoir_capacity) {
   if (shapes.all_pairs) pairs_.emplace(folder, budget, plan.spill_bytes);
-  if (!plan.resident && shapes.self_join) spill_.emplace(folder, budget, plan.spill_bytes, plan.kept, bounds_);
+  if (plan::spills(shapes, plan)) spill_.emplace(folder, budget, plan.spill_bytes, plan.kept, bounds_);
 }
 
 void TopKState::tighten(std::uint64_t row, topk::Key bound) {

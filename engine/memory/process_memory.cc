@@ -51,6 +51,8 @@ std::uint64_t half_of_usable_memory_bytes(const std::string& root) {
 
 std::uint64_t bytes_from_storage() { return kernel_field(read_kernel_file("/proc/self/io"), "read_bytes:"); }
 
+std::uint64_t bytes_to_storage() { return kernel_field(read_kernel_file("/proc/self/io"), "write_bytes:"); }
+
 std::uint64_t default_budget_bytes() { return half_of_usable_memory_bytes(); }
 
 }  // namespace simtile

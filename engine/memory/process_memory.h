@@ -28,5 +28,7 @@ std::uint64_t half_of_usable_memory_bytes(const std::string& root = "");
 // Bytes that this process has made the storage deliver so far, by reading and by mapping (/proc/self/io, read_bytes):
 // what the page cache held is not counted.
 std::uint64_t bytes_from_storage();
+// And bytes that it has given to be stored (write_bytes), whether they are on the disk by now or not.
+std::uint64_t bytes_to_storage();
 
 }  // namespace simtile

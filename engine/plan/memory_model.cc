@@ -64,7 +64,7 @@ std::uint64_t rounded_rows_bytes(std::uint64_t dims, std::uint64_t rounded_float
 }
 
 std::uint64_t streamed_row_bytes(const Shapes& shapes) noexcept {
-  if (!shapes.screen.in_use()) return shapes.base.bytes_on_average;
+  if (!shapes.screen.in_use()) return shapes.base.bytes_read();
   return prefix_bytes_of_row(shapes) + prefix_bytes_of_row(shapes) / storage::kScreenStep + sizeof(double);
 }
 
@@ -92,7 +92,7 @@ std::uint64_t workspace_bytes(const Shapes& shapes, const TilePlan& plan) noexce
       2 * (survivor_capacity(shapes, plan) * (sizeof(float) + sizeof(std::uint32_t)) + 2 * kPageBytes);
   // Thresholds, and for l2 by the product offsets and norms.
   const std::uint64_t thresholds = (columns + shapes.query_width) * (2 * sizeof(float) + sizeof(double));
-  const std::uint64_t column_state = plan.resident || !shapes.self_join
+  const std::uint64_t column_state = !spills(shapes, plan)
                                          ? 0
                                          : reservoir_bytes(plan.tile_columns, plan.reservoir_capacity) +
                                                topk::Bounds::cost_bytes(plan.tile_columns) + kPageBytes;

@@ -9,12 +9,14 @@
 namespace simtile::plan {
 
 struct SpillWork {
-  double entries_added = 0.0;   // candidates of rows whose turn has not come
-  double entries_merged = 0.0;  // written again as the spill is compacted
+  double entries_added = 0.0;    // candidates of rows whose turn has not come
+  double entries_written = 0.0;  // of them, those whose rows' turn does not come while they are in the buffer
+  double entries_merged = 0.0;   // written again as the spill is compacted
 };
-// The plan spills.
+// Of a plan that spills.
 SpillWork spill_work(const Shapes& shapes, const TilePlan& plan);
-// All that is written aside: these, and the rows that are done, which are put by as they are.
+// All that a plan without the state of all rows writes aside: these, and the rows that are done, which are put by as
+// they are.
 std::uint64_t spilled_bytes(const Shapes& shapes, const TilePlan& plan);
 
 }  // namespace simtile::plan

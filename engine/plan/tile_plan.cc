@@ -150,28 +150,49 @@ std::uint64_t panel_row_bytes(const Shapes& shapes) {
   return (shapes.plans_a_look() ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
 }
 
+std::uint64_t multiplications_of_pair(const Shapes& shapes) {
+  return shapes.screen.in_use() ? shapes.screen.panel_dims() : shapes.product_dims();
+}
+
 // What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for
-// each stripe, query panels read again for each tile, selections, and candidates that go to disk and back. Measured:
-// docs/benchmarks.md, "Larger than memory".
+// each stripe, query panels read again for each tile, selections, candidates that go to disk and back, and pairs that
+// are scored a second time. Measured: docs/benchmarks.md, "Larger than memory".
 double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
+  constexpr double kSecondsPerMultiplication = 0.05e-9;
   constexpr double kSecondsPerLoadedByte = 0.8e-9;
   constexpr double kSecondsPerPanelByte = 0.05e-9;
   constexpr double kSecondsPerSelectedKey = 4e-9;
   constexpr double kSecondsPerSpilledEntry = 100e-9;
   const auto stripes = static_cast<double>(divide_up(shapes.query_end() - shapes.query_begin(), plan.stripe_rows));
   const auto base_rows = static_cast<double>(shapes.base_end() - shapes.base_begin());
-  // A self-join's stripe meets the rows from its own on.
-  const double loaded_rows = base_rows * (shapes.self_join ? (stripes + 1.0) / 2.0 : stripes);
+  // Where a self-join scores pairs once, a stripe meets the rows from its own on.
+  const double loaded_rows = base_rows * (shapes.self_join && !plan.scores_twice ? (stripes + 1.0) / 2.0 : stripes);
   const double panel_rows =
       loaded_rows * static_cast<double>(plan.stripe_rows) / static_cast<double>(plan.tile_columns);
   const double arrivals = static_cast<double>(shapes.found_rows()) * arrivals_of_row(shapes, plan.kept);
   const double keys_selected = arrivals * static_cast<double>(plan.reservoir_capacity) /
                                static_cast<double>(plan.reservoir_capacity - plan.kept);
-  const SpillWork spilled = plan.spill_bytes == 0 ? SpillWork{} : spill_work(shapes, plan);
+  const SpillWork spilled = spills(shapes, plan) ? spill_work(shapes, plan) : SpillWork{};
+  const double second_time =
+      plan.scores_twice ? static_cast<double>(pairs_of_rows(shapes, shapes.query_begin(), shapes.query_end())) *
+                              static_cast<double>(multiplications_of_pair(shapes))
+                        : 0.0;
   return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
          kSecondsPerPanelByte * panel_rows * static_cast<double>(panel_row_bytes(shapes)) +
-         kSecondsPerSelectedKey * keys_selected +
+         kSecondsPerSelectedKey * keys_selected + kSecondsPerMultiplication * second_time +
          kSecondsPerSpilledEntry * (spilled.entries_added + spilled.entries_merged);
+}
+
+// Sparse rows take far longer to score than they are long. A shard's other rows are for others to find.
+bool may_score_twice(const Shapes& shapes) {
+  if (shapes.pairs == PairScoring::kAuto) return !shapes.sparse && shapes.part.is_all();
+  return shapes.pairs == PairScoring::kTwice;
+}
+
+// Base rows that the stripe from this row on meets.
+std::uint64_t columns_of_stripe(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_row) noexcept {
+  const bool later_alone = shapes.self_join && !plan.scores_twice;
+  return later_alone ? shapes.base_rows - first_row : shapes.base_end() - shapes.base_begin();
 }
 
 std::uint64_t narrower_columns(const Shapes& shapes, std::uint64_t columns) {
@@ -198,6 +219,19 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   };
 
   TilePlan candidate = plan;
+  const auto consider_without_state = [&] {
+    candidate.resident = false;
+    candidate.tiles_in_flight = shapes.threads + 1;
+    candidate.spill_bytes = 0;
+    candidate.scores_twice = shapes.self_join;
+    if (!shapes.self_join || may_score_twice(shapes)) consider(candidate, largest);
+    candidate.scores_twice = false;
+    if (!shapes.self_join || shapes.pairs == PairScoring::kTwice) return;
+    for (const std::uint64_t spill : kSpillBytes) {
+      candidate.spill_bytes = spill;
+      consider(candidate, largest);
+    }
+  };
   // With the top-K state in memory, and without; true once that is as good as any plan.
   const auto consider_tiles_of = [&](std::uint64_t columns) {
     candidate.tile_columns = columns;
@@ -206,15 +240,9 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
       candidate.resident = true;
       candidate.tiles_in_flight = shapes.threads + 3;  // two may carry a stripe's rows to be sorted and written
       candidate.spill_bytes = 0;
-      consider(candidate, stripe);
+      if (shapes.pairs != PairScoring::kTwice) consider(candidate, stripe);
       if (least_seconds && plan.resident && plan.stripe_rows >= good_enough) return true;
-      candidate.resident = false;
-      candidate.tiles_in_flight = shapes.threads + 1;
-      for (const std::uint64_t spill : kSpillBytes) {
-        candidate.spill_bytes = shapes.self_join ? spill : 0;
-        consider(candidate, largest);
-        if (!shapes.self_join) break;
-      }
+      consider_without_state();
     }
     return false;
   };
@@ -225,7 +253,7 @@ bool find_plan(const Shapes& shapes, std::uint64_t budget, TilePlan& plan) {
   while (!least_seconds && candidate.tile_columns > shapes.base_width) {
     candidate.tile_columns =
         std::max<std::uint64_t>(shapes.base_width, round_down(candidate.tile_columns / 2, shapes.base_width));
-    consider(candidate, largest);
+    consider_without_state();
   }
   return least_seconds.has_value();
 }
@@ -282,7 +310,8 @@ TileCursor::TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t
       base_end_(shapes.base_end()),
       stripe_rows_(plan.stripe_rows),
       tile_columns_(plan.tile_columns),
-      self_join_(shapes.self_join) {
+      meets_later_rows_alone_(shapes.self_join && !plan.scores_twice) {
+  tile_.for_queries_alone = plan.scores_twice;
   begin_stripe(first_query_row);
 }
 
@@ -310,6 +339,11 @@ void TileCursor::advance() noexcept {
   }
 }
 
+std::uint64_t pairs_of_rows(const Shapes& shapes, const TilePlan& plan, std::uint64_t begin,
+                            std::uint64_t end) noexcept {
+  return plan.scores_twice ? (end - begin) * (shapes.base_rows - 1) : pairs_of_rows(shapes, begin, end);
+}
+
 std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept {
   const std::uint64_t rows = end - begin;
   if (!shapes.self_join) return rows * (shapes.base_end() - shapes.base_begin());
@@ -318,19 +352,31 @@ std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint
   return rows % 2 == 0 ? rows / 2 * twice_mean : rows * (twice_mean / 2);
 }
 
+double rows_loaded_for_survivors(const Shapes& shapes, const TilePlan& plan, double left) noexcept {
+  double rows = 0.0;
+  for (std::uint64_t row = shapes.query_begin(); row < shapes.query_end(); row += plan.stripe_rows) {
+    const std::uint64_t stripe = std::min(plan.stripe_rows, shapes.query_end() - row);
+    rows +=
+        static_cast<double>(columns_of_stripe(shapes, plan, row)) * -std::expm1(-left * static_cast<double>(stripe));
+  }
+  return rows;
+}
+
 Work work_of(const Shapes& shapes, const TilePlan& plan) {
   Work work;
+  const std::uint64_t query_row_bytes =
+      shapes.query.bytes_read() + (shapes.screen.in_use() ? streamed_row_bytes(shapes) : 0);
   const std::uint64_t others = shapes.self_join ? shapes.base_rows - 1 : shapes.base_rows;
   work.pairs_total = shapes.query_rows * others;
-  work.pairs_scored = pairs_of_rows(shapes, shapes.query_begin(), shapes.query_end());
+  work.pairs_scored = pairs_of_rows(shapes, plan, shapes.query_begin(), shapes.query_end());
   for (std::uint64_t row = shapes.query_begin(); row < shapes.query_end(); row += plan.stripe_rows) {
-    const std::uint64_t columns = shapes.self_join ? shapes.base_rows - row : shapes.base_end() - shapes.base_begin();
+    const std::uint64_t columns = columns_of_stripe(shapes, plan, row);
     ++work.stripes;
     work.tiles += divide_up(columns, plan.tile_columns);
     work.bytes_read += columns * streamed_row_bytes(shapes) +
-                       (std::min(row + plan.stripe_rows, shapes.query_end()) - row) * shapes.query.bytes_on_average;
+                       (std::min(row + plan.stripe_rows, shapes.query_end()) - row) * query_row_bytes;
   }
-  if (!plan.resident && shapes.self_join) work.bytes_spilled = spilled_bytes(shapes, plan);
+  if (!plan.resident) work.bytes_spilled = spilled_bytes(shapes, plan);
   return work;
 }
 

@@ -12,8 +12,9 @@
 //    v
 // Every other stripe takes its tiles from right to left, so that each turn begins with what the page cache still holds.
 //
-// The top-K state of all query rows is resident when the budget allows. Otherwise only the running stripe's is, and
-// what a self-join's tiles find for later rows goes to disk (join/spill.h).
+// The top-K state of all query rows is resident when the budget allows. Otherwise only the running stripe's is. What a
+// self-join's tiles find for later rows then goes to disk (join/spill.h); or, where that would take longer than to
+// score each pair twice, its stripes meet all rows, as a search's do, and find nothing for others.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "engine/storage/screen_layout.h"
+#include "simtile/types.h"
 
 namespace simtile::plan {
 
@@ -31,9 +33,13 @@ inline constexpr std::uint64_t kFewQueries = 64;
 struct RowShape {
   std::uint64_t bytes_on_average = 0;
   std::uint64_t most_bytes = 0;  // of one row
+  // Of each row, in sections of their own: scales, and norms where a cosine wants them.
+  std::uint64_t bytes_beside = 0;
   std::uint64_t total_bytes = 0;
+  std::uint64_t bytes_read() const noexcept { return bytes_on_average + bytes_beside; }
   RowShape& operator+=(const RowShape& other) noexcept {
     bytes_on_average += other.bytes_on_average;
+    bytes_beside += other.bytes_beside;
     most_bytes += other.most_bytes;
     total_bytes += other.total_bytes;
     return *this;
@@ -105,6 +111,7 @@ struct Shapes {
   std::uint64_t base_rows = 0;
   std::uint64_t dims = 0;
   bool self_join = false;
+  PairScoring pairs = PairScoring::kAuto;
   std::uint64_t top_k = 0;
   bool all_pairs = false;  // all that are good enough, instead of a top K: they go to disk (join/pair_store.h)
   std::uint32_t threads = 1;
@@ -154,11 +161,17 @@ struct TilePlan {
   std::uint64_t reservoir_capacity = 0;
   std::uint64_t kept = 0;         // min(top_k, rows a row can have as neighbours)
   bool resident = true;           // the top-K state of all query rows stays in memory
+  bool scores_twice = false;      // of a self-join: each pair, for one of its rows at a time; not resident
   std::uint64_t spill_bytes = 0;  // buffers of the spill, when there is one
   std::uint32_t tiles_in_flight = 1;
   std::uint64_t planned_bytes = 0;   // all that the job will hold, Shapes::fixed_bytes included
   std::uint64_t smallest_bytes = 0;  // announced_budget() of the smallest with which make_plan succeeds
 };
+
+// What a self-join's tiles find for rows whose state is not in memory goes to disk.
+inline bool spills(const Shapes& shapes, const TilePlan& plan) noexcept {
+  return shapes.self_join && !plan.resident && !plan.scores_twice;
+}
 
 // Neighbours that are kept of a row: as many as are wanted and as there are; none where all pairs are wanted.
 std::uint64_t kept_neighbours(const Shapes& shapes) noexcept;
@@ -177,7 +190,8 @@ struct Tile {
   std::uint64_t base_begin = 0, base_end = 0;
   bool first_of_stripe = false;
   bool last_of_stripe = false;
-  // Of a self-join: finds nothing for the base rows, which may be any, as in a search. What a row is searched again by.
+  // Of a self-join: finds nothing for the base rows, which may be any, as in a search. Of plans that score pairs twice,
+  // and what a row is searched again by.
   bool for_queries_alone = false;
 };
 
@@ -197,11 +211,11 @@ class TileCursor {
   void begin_stripe(std::uint64_t query_begin) noexcept;
   void set_columns(std::uint64_t base_begin) noexcept;
   // The stripe's leftmost column.
-  std::uint64_t first_column() const noexcept { return self_join_ ? tile_.query_begin : base_begin_; }
+  std::uint64_t first_column() const noexcept { return meets_later_rows_alone_ ? tile_.query_begin : base_begin_; }
   bool goes_left() const noexcept { return tile_.stripe % 2 == 1; }
 
   std::uint64_t query_end_, base_begin_, base_end_, stripe_rows_, tile_columns_;
-  bool self_join_;
+  bool meets_later_rows_alone_;
   Tile tile_;
 };
 
@@ -213,10 +227,16 @@ struct Work {
   std::uint64_t bytes_spilled = 0;  // an estimate (spill_model.h)
 };
 
-// All of the part's.
+// Base rows that a screened plan loads for the pairs that are left, with a share of `left` of all: each once for a
+// stripe that leaves any with it, as if every row were as likely.
+double rows_loaded_for_survivors(const Shapes& shapes, const TilePlan& plan, double left) noexcept;
+
+// All of the part's. Of a screened job, without the rows that pairs which are left are scored by.
 Work work_of(const Shapes& shapes, const TilePlan& plan);
 
-// Pairs that a self-join or the part of a search scores for query rows [begin, end).
+// Pairs that a plan, or one that scores pairs once, scores for query rows [begin, end).
+std::uint64_t pairs_of_rows(const Shapes& shapes, const TilePlan& plan, std::uint64_t begin,
+                            std::uint64_t end) noexcept;
 std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept;
 
 }  // namespace simtile::plan

@@ -69,6 +69,7 @@ struct JobOptions {
   std::uint32_t threads = 0;       // 0: one for each processor this process may use
   Isa isa = Isa::kAuto;
   ScreenUse screen = ScreenUse::kAuto;
+  PairScoring pairs = PairScoring::kAuto;  // of a self-join; one that is resumed goes on as it began
   // Runs and journal; empty: "<output>.work". Removed when the job is done, if nothing else is in it; refused where
   // files with the names of its own are somebody else's.
   std::string work_dir;
@@ -107,7 +108,7 @@ struct JobPlan {
   std::optional<Shard> shard;      // then tiles, pairs, flops and bytes are the shard's; pairs_total the job's
   bool spills = false;             // top-K state does not fit: candidates go to disk
   std::uint64_t pairs_total = 0;   // (query row, base row) pairs the answer is drawn from
-  std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join
+  std::uint64_t pairs_scored = 0;  // pairs computed; half of the total in a self-join that scores them once
   double flops = 0.0;              // of the matrix product, without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
   std::uint64_t sample_rows = 0;  // base rows that bounds are guessed from before the first tile, or 0
@@ -126,8 +127,10 @@ struct JobReport {
   std::uint64_t pairs_scored = 0;  // by this process
   double flops = 0.0;              // by this process
   std::uint64_t bytes_read = 0, bytes_spilled = 0;
+  std::uint64_t bytes_checkpointed = 0;                     // put by beside those, for a rerun to go on from
   std::uint64_t input_bytes = 0;                            // of the files: what reading everything once takes
   std::uint64_t bytes_from_storage = 0;                     // that disks delivered for this process; the cache the rest
+  std::uint64_t bytes_to_storage = 0;                       // that this process wrote, the output included
   std::uint64_t candidates = 0;                             // scores that entered a top-K state
   bool screened = false;                                    // pairs were bounded first; then, of pairs_scored:
   std::uint64_t pairs_dropped_by_tile = 0;                  // that tiles as a whole ruled out, before the first bound

@@ -47,6 +47,15 @@ enum class ScreenUse : std::uint32_t { kAuto = 0, kOn = 1, kOff = 2 };
 std::string_view to_string(ScreenUse use) noexcept;
 ScreenUse parse_screen_use(std::string_view word);
 
+// How often a self-join scores a pair of rows: once, for both of them, where what is found for rows whose turn has not
+// come is kept in memory or spilled; or twice, for one of them at a time, where nothing is. kAuto: once where the
+// budget holds the state of all rows, and otherwise whichever is expected to take less time.
+enum class PairScoring : std::uint32_t { kAuto = 0, kOnce = 1, kTwice = 2 };
+
+// "auto", "once", "twice". `parse_pair_scoring` throws Error(kInvalidArgument) on any other word.
+std::string_view to_string(PairScoring pairs) noexcept;
+PairScoring parse_pair_scoring(std::string_view word);
+
 // Stands where a row has fewer than K neighbours; -1 when read as a signed integer.
 inline constexpr std::uint64_t kNoRow = std::numeric_limits<std::uint64_t>::max();
 
