@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/base/os.h"
+#include "engine/join/checkpointer.h"
 #include "engine/join/journal.h"
 #include "engine/kernels/tile_kernel.h"
 #include "engine/plan/memory_model.h"
@@ -216,6 +217,16 @@ TEST(JobResume, KilledJobsGoOn) {
   const JobReport report = run_job(input, out, options_for(kLargeBudget));
   EXPECT_LT(report.pairs_scored, report.plan.pairs_scored * 3 / 4);
   EXPECT_EQ(read_bytes(out), expected);
+}
+
+// A few may take a tenth of a job's time, more a 25th; where not even one may, there is none.
+TEST(JobResume, CheckpointsAreSpreadByWhatTheyCost) {
+  EXPECT_NEAR(join::worthwhile_checkpoints(100.0, 20.0), 0.5, 1e-9);
+  EXPECT_NEAR(join::worthwhile_checkpoints(100.0, 5.0), 2.0, 1e-9);
+  EXPECT_NEAR(join::worthwhile_checkpoints(100.0, 2.5), 4.0, 1e-9);
+  EXPECT_NEAR(join::worthwhile_checkpoints(100.0, 1.25), 4.0, 1e-9);
+  EXPECT_NEAR(join::worthwhile_checkpoints(100.0, 0.1), 40.0, 1e-9);
+  EXPECT_NEAR(join::worthwhile_checkpoints(100.0, 0.0), 4000.0, 1e-9);
 }
 
 // The first rows are everyone's nearest, so that nothing new is found after the first stripe.

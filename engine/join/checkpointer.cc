@@ -8,10 +8,9 @@
 namespace simtile::join {
 namespace {
 
-// Checkpoints are begun while they have taken less than a 25th of the job's time; the first of a job in memory, which
-// writes the most, once it is expected to cost less than a tenth. Jobs of a few seconds go without.
-constexpr double kShareOfTime = 0.04;
-constexpr double kShareForTheFirst = 0.1;
+constexpr double kShareForAFew = 0.1;
+constexpr double kShareForMore = 0.04;
+constexpr double kFew = 4.0;
 constexpr double kBytesPerSecond = 300e6;  // chosen, written and synced
 
 constexpr std::uint64_t kRowsSortedByOneTask = 256;
@@ -21,21 +20,36 @@ constexpr std::uint64_t kTasksForEachThread = 4;
 
 }  // namespace
 
-Checkpointer::Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, TopKState& state, double least_seconds)
-    : folder_(folder), shapes_(shapes), state_(state), least_seconds_(least_seconds) {
-  done_.rows_done = shapes.query_begin();
+double worthwhile_checkpoints(double total_seconds, double cost_seconds) noexcept {
+  constexpr double kLeastCostSeconds = 1e-3;
+  const double affordable = total_seconds / std::max(cost_seconds, kLeastCostSeconds);
+  return std::max(std::min(kFew, kShareForAFew * affordable), kShareForMore * affordable);
+}
+
+Checkpointer::Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, const plan::TilePlan& plan, TopKState& state,
+                           double least_seconds)
+    : folder_(folder), shapes_(shapes), plan_(plan), state_(state), least_seconds_(least_seconds) {
+  done_.rows_done = first_row_ = shapes.query_begin();
   if (shapes.self_join && state.is_resident())
     first_cost_seconds_ =
         static_cast<double>((state.held_end() - state.held_begin()) * state.kept() * sizeof(RunEntry)) /
         kBytesPerSecond;
 }
 
-bool Checkpointer::is_due() const noexcept {
+// Of all that this process has to score.
+double Checkpointer::share_scored(std::uint64_t rows_done) const noexcept {
+  const std::uint64_t all = plan::pairs_of_rows(shapes_, plan_, first_row_, shapes_.query_end());
+  const std::uint64_t scored = plan::pairs_of_rows(shapes_, plan_, first_row_, rows_done);
+  return all == 0 ? 1.0 : static_cast<double>(scored) / static_cast<double>(all);
+}
+
+bool Checkpointer::is_due(std::uint64_t rows_done) const noexcept {
   if (least_seconds_ <= 0.0) return true;
-  const double elapsed = seconds_since(start_);
-  const bool is_cheap = seconds_spent_ > 0.0 ? seconds_spent_ <= kShareOfTime * elapsed
-                                             : first_cost_seconds_ <= kShareForTheFirst * elapsed;
-  return is_cheap && seconds_since(last_) >= least_seconds_;
+  const double share = share_scored(rows_done);
+  if (share <= 0.0 || seconds_since(last_) < least_seconds_) return false;
+  const double cost = made_ == 0.0 ? first_cost_seconds_ : seconds_spent_ / made_;
+  const double worthwhile = worthwhile_checkpoints(seconds_since(start_) / share, cost);
+  return worthwhile >= 1.0 && share - share_at_last_ >= 1.0 / (worthwhile + 1.0);
 }
 
 RunInfo Checkpointer::write_rows(std::uint64_t begin, std::uint64_t end) {
@@ -107,7 +121,9 @@ void Checkpointer::put_by_all(std::uint64_t rows_done) {
   done_.sample = shapes_.sample;
   folder_.publish(done_);
   last_ = Clock::now();
+  share_at_last_ = share_scored(rows_done);
   seconds_spent_ += seconds_since(start);
+  made_ += 1.0;
 }
 
 void Checkpointer::finish_shard(std::uint64_t rows_done) {

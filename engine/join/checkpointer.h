@@ -14,21 +14,27 @@
 
 namespace simtile::join {
 
+// How many checkpoints of `cost_seconds` each to spread evenly over a job of `total_seconds`: a few may take a tenth of
+// its time, more a 25th.
+double worthwhile_checkpoints(double total_seconds, double cost_seconds) noexcept;
+
 class Checkpointer {
  public:
   // `least_seconds`: JobOptions::checkpoint_seconds. The references must outlive it.
-  Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, TopKState& state, double least_seconds);
+  Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, const plan::TilePlan& plan, TopKState& state,
+               double least_seconds);
 
   // Goes on from what an earlier process put by.
   void take_up(Checkpoint earlier) {
     done_ = std::move(earlier);
-    partners_put_by_ = done_.rows_done;
+    partners_put_by_ = first_row_ = done_.rows_done;
   }
   // What is on disk; rows_done of it are final.
   const Checkpoint& done() const noexcept { return done_; }
 
-  // Whether it is time for another, by the clock and by what they have cost so far.
-  bool is_due() const noexcept;
+  // Whether it is time for another when the rows below rows_done are final: by the clock, by the share of the pairs
+  // that has been scored since the last, and by what they cost.
+  bool is_due(std::uint64_t rows_done) const noexcept;
   // Puts the rows that became final since the last call into a finished run.
   void put_by_final_rows(std::uint64_t rows_done);
   // And what is known of later rows from pairs with those, and publishes it. When a job that spills is stopped in the
@@ -46,17 +52,22 @@ class Checkpointer {
   RunInfo write_rows(std::uint64_t begin, std::uint64_t end);
   RunInfo write_candidates(std::uint64_t partners_begin, std::uint64_t rows_done);
   void put_by_new_candidates(std::uint64_t rows_done);
+  double share_scored(std::uint64_t rows_done) const noexcept;
 
   WorkFolder& folder_;
   const plan::Shapes& shapes_;
+  const plan::TilePlan& plan_;
   TopKState& state_;
   double least_seconds_;
   Checkpoint done_;
   std::uint64_t partners_put_by_ = 0;  // resident: done_.candidates are of pairs with the rows below
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;
+  std::uint64_t first_row_ = 0;  // this process's
+  double share_at_last_ = 0.0;
   double first_cost_seconds_ = 0.0;  // as expected
   double seconds_spent_ = 0.0;
+  double made_ = 0.0;  // checkpoints
   std::uint64_t bytes_of_rows_ = 0;
   std::uint64_t bytes_of_candidates_ = 0;
 };

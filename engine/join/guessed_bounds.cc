@@ -143,7 +143,7 @@ void guess_bounds(PreparedJob& job, Side& sample, const JobOptions& options, Pag
        options.stop, options.memory_is_short, [&on_tile](const plan::Tile&, double) { on_tile(); }, guess_up_to},
       budget, found, rows_done);
   while (!pipeline.at_end()) {
-    pipeline.run_segment([] { return false; });
+    pipeline.run_segment([](std::uint64_t) { return false; });
     if (pipeline.stopped())
       throw Error(ErrorCode::kInterrupted, "interrupted before the first tile; run the same command again");
     if (!found.is_resident()) guess_up_to(pipeline.rows_done());

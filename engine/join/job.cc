@@ -120,7 +120,7 @@ void Run::prepare() {
   state_.emplace(budget_, prepared_.shapes, prepared_.plan,
                  topk::bound_of_min_score(topk::larger_is_better(options_.metric), options_.min_score),
                  *prepared_.kernel, folder_);
-  checkpointer_.emplace(folder_, prepared_.shapes, *state_, options_.checkpoint_seconds);
+  checkpointer_.emplace(folder_, prepared_.shapes, prepared_.plan, *state_, options_.checkpoint_seconds);
   if (!options_.shard) answer_.emplace(output_path_, prepared_, options_);
 }
 
@@ -203,7 +203,7 @@ void Run::compute() {
                     }};
   pipeline_ = std::make_unique<Pipeline>(std::move(job), budget_, *state_, rows_resumed_);
   while (!pipeline_->at_end()) {
-    pipeline_->run_segment([this] { return checkpointer_->is_due(); });
+    pipeline_->run_segment([this](std::uint64_t rows_done) { return checkpointer_->is_due(rows_done); });
     if (pipeline_->stopped()) {
       writing([&] { checkpointer_->put_by_all(pipeline_->rows_done()); });
       throw Error(ErrorCode::kInterrupted,
@@ -216,7 +216,8 @@ void Run::compute() {
         checkpointer_->put_by_final_rows(pipeline_->rows_done());
         if (answer_) answer_->append_rows(*state_, pipeline_->rows_done());
       }
-      if (!pipeline_->at_end() && checkpointer_->is_due()) checkpointer_->put_by_all(pipeline_->rows_done());
+      if (!pipeline_->at_end() && checkpointer_->is_due(pipeline_->rows_done()))
+        checkpointer_->put_by_all(pipeline_->rows_done());
     });
   }
 }

@@ -36,7 +36,7 @@ Pipeline::Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t 
 
 Pipeline::~Pipeline() = default;
 
-void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
+void Pipeline::run_segment(const DrainWhenDue& drain_when_due) {
   segment_has_tiles_ = false;
   memory_is_short_ = memory_is_short_now();
   if (has_lost_threads()) {
@@ -51,7 +51,7 @@ void Pipeline::run_segment(const std::function<bool()>& drain_when_due) {
   }
 }
 
-void Pipeline::run_tiles_in_parallel(const std::function<bool()>& drain_when_due) {
+void Pipeline::run_tiles_in_parallel(const DrainWhenDue& drain_when_due) {
   namespace tbb = oneapi::tbb;
   tbb::parallel_pipeline(
       memory_is_short_ ? 1 : tasks_.size(),
@@ -73,7 +73,7 @@ void Pipeline::run_tiles_in_parallel(const std::function<bool()>& drain_when_due
       }));
 }
 
-Pipeline::TileTask* Pipeline::lease_next_tile(const std::function<bool()>& drain_when_due) {
+Pipeline::TileTask* Pipeline::lease_next_tile(const DrainWhenDue& drain_when_due) {
   if (cursor_.at_end()) return nullptr;
   if (stop_is_asked_for()) {
     stopped_ = true;
@@ -102,8 +102,9 @@ SideWindow Pipeline::window_of(const plan::Tile& tile) const {
 }
 
 // Packs the next stripe, or asks (by false) for the pipeline to be emptied first.
-bool Pipeline::begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due) {
-  if (segment_has_tiles_ && (!job_.plan.resident || drain_when_due() || memory_is_short_now() != memory_is_short_))
+bool Pipeline::begin_stripe(const plan::Tile& tile, const DrainWhenDue& drain_when_due) {
+  if (segment_has_tiles_ &&
+      (!job_.plan.resident || drain_when_due(tile.query_begin) || memory_is_short_now() != memory_is_short_))
     return false;
   const auto free = std::find_if(stripe_in_use_.begin(), stripe_in_use_.end(), [](const std::atomic<bool>& in_use) {
     return !in_use.load(std::memory_order_acquire);

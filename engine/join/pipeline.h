@@ -62,11 +62,14 @@ class Pipeline {
     // Resident: the rows below `end` are final and sorted; in order, from one thread at a time.
     std::function<void(std::uint64_t end)> on_rows_final;
   };
+  // Whether the pipeline should be emptied when the rows below `rows_done` are about to be final.
+  using DrainWhenDue = std::function<bool(std::uint64_t rows_done)>;
+
   Pipeline(Job job, PageBudget& budget, TopKState& state, std::uint64_t first_query_row);
   ~Pipeline();
 
-  // `drain_when_due`: asked at each stripe's start whether the pipeline should be emptied first.
-  void run_segment(const std::function<bool()>& drain_when_due);
+  // `drain_when_due`: asked at each stripe's start.
+  void run_segment(const DrainWhenDue& drain_when_due);
 
   bool at_end() const noexcept { return cursor_.at_end(); }
   bool stopped() const noexcept { return stopped_; }
@@ -87,9 +90,9 @@ class Pipeline {
     double seconds = 0.0;
   };
 
-  void run_tiles_in_parallel(const std::function<bool()>& drain_when_due);
-  TileTask* lease_next_tile(const std::function<bool()>& drain_when_due);
-  bool begin_stripe(const plan::Tile& tile, const std::function<bool()>& drain_when_due);
+  void run_tiles_in_parallel(const DrainWhenDue& drain_when_due);
+  TileTask* lease_next_tile(const DrainWhenDue& drain_when_due);
+  bool begin_stripe(const plan::Tile& tile, const DrainWhenDue& drain_when_due);
   SideWindow window_of(const plan::Tile& tile) const;
   template <typename Work>
   void scoring(Work work);
