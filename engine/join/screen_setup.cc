@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/plan/memory_model.h"
 #include "engine/plan/sample.h"
 #include "engine/screen/screen_builder.h"
 #include "simtile/error.h"
