@@ -98,7 +98,7 @@ class Budget : public testing::Test {
     std::size_t metric = 0;
     // Under a sanitizer only the plan's figures can be compared, and each run is slow: one of each kind does.
     const std::vector<int> all_threads = {1, 2, 5};
-    const std::vector<std::uint64_t> budgets = {48, 64, 512, 4096};
+    const std::vector<std::uint64_t> budgets = {48, 64, 128, 512, 4096};
     for (const int threads : all_threads)
       for (const std::uint64_t budget : budgets) {
         run_within({"search", base, queries, "--metric", metrics[++metric % metrics.size()]}, budget, threads);

@@ -111,7 +111,7 @@ struct Shapes {
   std::uint64_t base_rows = 0;
   std::uint64_t dims = 0;
   bool self_join = false;
-  PairScoring pairs = PairScoring::kAuto;
+  PairScoring pairs = PairScoring::kAuto;  // of a self-join: which plans may be chosen
   std::uint64_t top_k = 0;
   bool all_pairs = false;  // all that are good enough, instead of a top K: they go to disk (join/pair_store.h)
   std::uint32_t threads = 1;
