@@ -33,7 +33,7 @@ class BoundsModel {
     const double let_in = expected_rank(shapes) / static_cast<double>(shapes.base_rows);
     const double deviation = 1.0 / std::sqrt(static_cast<double>(shapes.sample.rank));
     for (std::size_t i = 0; i < shares_let_in_.size(); ++i)
-      shares_let_in_[i] = let_in * (1.0 + kNormalQuantiles[i] * deviation);
+      shares_let_in_[i] = let_in * std::max(kLeastOfMean, 1.0 + kNormalQuantiles[i] * deviation);
   }
 
   // What a stripe finds for a row whose bound is the K-th best of `seen` rows that it has met, or its guess if that is
@@ -63,6 +63,7 @@ class BoundsModel {
  private:
   // A screen's first bounds come of near rows (join/seed_bounds.h). Measured, of Fashion-MNIST.
   static constexpr double kLetInBySeeds = 3.5;
+  static constexpr double kLeastOfMean = 0.02;  // a normal distribution has a tail below zero
   // Of the middles of equal parts of the normal distribution. A guess, the r-th best of a sample, lets in what varies
   // by about a share of 1 / sqrt(r).
   static constexpr std::array kNormalQuantiles{-1.3830, -0.6745, -0.2104, 0.2104, 0.6745, 1.3830};
