@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/kernels/tile_kernel.h"
+#include "engine/plan/tile_plan.h"
 #include "engine/storage/matrix_writer.h"
 #include "simtile/error.h"
 #include "simtile/import.h"
@@ -31,7 +32,7 @@ constexpr std::uint64_t kRoomToGrow = std::uint64_t{32} << 20;  // its own, of a
 constexpr std::uint64_t kSpillingRows = 2003;
 constexpr std::array kSpillingThreads{1u, 2u};
 constexpr std::array kSpillingWeights{-0.125f, 0.125f};
-constexpr std::uint64_t kRoomToGrow = std::uint64_t{1} << 20;
+constexpr std::uint64_t kRoomToGrow = 2 * plan::kProcessStepBytes;
 #endif
 
 using testing::HasSubstr;

@@ -15,6 +15,8 @@
 namespace simtile::plan {
 namespace {
 
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+
 Shapes dense_shapes(std::uint64_t query_rows, std::uint64_t base_rows, std::uint64_t dims, bool self_join) {
   Shapes shapes;
   shapes.query_rows = query_rows;
@@ -102,6 +104,14 @@ TEST(TilePlan, StaysWithinEveryBudgetFromTheSmallestOn) {
       EXPECT_LE(plan.tile_columns, 1u << 16);
       EXPECT_GT(plan.reservoir_capacity, plan.kept);
     }
+  }
+}
+
+// A process that grew by some hundred KiB between the plan and the job may count as one step more.
+TEST(TilePlan, TheBudgetThatIsNamedHasRoomForAProcessOfOneStepMore) {
+  for (std::uint64_t smallest = kMiB; smallest <= 2 * kMiB; smallest += kMiB / 8) {
+    EXPECT_GE(announced_budget(smallest), smallest + kProcessStepBytes);
+    EXPECT_EQ(announced_budget(smallest) % kMiB, 0u);
   }
 }
 

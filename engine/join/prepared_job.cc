@@ -22,9 +22,6 @@ namespace {
 // What a job takes beside what the plan counts: code and data pages that its code paths touch for the first time,
 // thread stacks, the heap's own overhead, the output's write buffers.
 constexpr std::uint64_t kUncountedBytes = std::uint64_t{5} << 20;
-// A process's own size varies by some hundred KiB from run to run: in whole steps, the same job is mostly given the
-// same plan.
-constexpr std::uint64_t kProcessStepBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kBytesPerThread = std::uint64_t{384} << 10;
 // What the output's writer holds of one row: its neighbours, and their rows and scores apart.
 constexpr std::uint64_t kBytesPerNeighbour = sizeof(Neighbour) + sizeof(std::uint64_t) + sizeof(float);
@@ -195,7 +192,8 @@ std::uint32_t available_processors() {
 }
 
 std::uint64_t process_bytes(std::uint32_t threads) {
-  return round_up(read_process_memory().rss_bytes, kProcessStepBytes) + kUncountedBytes + threads * kBytesPerThread;
+  return round_up(read_process_memory().rss_bytes, plan::kProcessStepBytes) + kUncountedBytes +
+         threads * kBytesPerThread;
 }
 
 PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {

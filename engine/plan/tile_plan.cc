@@ -281,7 +281,7 @@ std::uint64_t smallest_budget(const Shapes& shapes) {
 
 std::uint64_t announced_budget(std::uint64_t smallest_bytes) {
   constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-  return round_up(smallest_bytes + kMiB / 2, kMiB);
+  return round_up(smallest_bytes + kProcessStepBytes, kMiB);
 }
 
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes) {

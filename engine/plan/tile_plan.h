@@ -180,8 +180,11 @@ std::uint64_t kept_neighbours(const Shapes& shapes) noexcept;
 // Error(kInvalidArgument) for shapes that no job can have.
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes);
 std::uint64_t smallest_budget(const Shapes& shapes);
-// What to tell a person who needs `smallest_bytes`: whole MiB, with room for what a process's own size varies by from
-// run to run.
+// A process's own size varies by some hundred KiB from run to run: it counts in whole steps, so that the same job is
+// mostly given the same plan.
+inline constexpr std::uint64_t kProcessStepBytes = std::uint64_t{1} << 20;
+// What to tell a person who needs `smallest_bytes`: whole MiB, with room for a process that counts one step larger in
+// the next run.
 std::uint64_t announced_budget(std::uint64_t smallest_bytes);
 
 struct Tile {
