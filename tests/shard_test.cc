@@ -343,6 +343,10 @@ TEST(Shards, MergeNamesWhatIsMissingUnfinishedAtWorkOrForeignAndWritesNothing) {
     const join::WorkFolder at_work(join::shard_path(fixture.out + ".work", {4, 4}), {1, 1, 1});
     refuses(ErrorCode::kIo, {"4 of 4 still at work"});
   }
+  {
+    const join::WorkFolder other_merge(join::merge_path(fixture.out + ".work"), {1, 1, 1});
+    refuses(ErrorCode::kInvalidArgument, {"work/merge' is in use by process " + std::to_string(::getpid())});
+  }
   JobOptions other = options;
   other.top_k = kTopK + 1;
   EXPECT_TRUE(run_shard(input, fixture.out, other, 2, 4).discarded_other_job);

@@ -126,12 +126,12 @@ class Merge {
   ShardSet open_set(std::uint32_t count) const;
   bool find_shards();
   bool output_is_the_answer() const;
-  void remove_merge_folder() const;
+  void take_turn();
   void remove_left_overs() const;
   void check_budget() const;
   std::uint64_t readers_at_once() const;
   std::vector<Chain> chains() const;
-  void merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder& folder);
+  void merge_some(std::vector<Chain>& chains, std::size_t count);
   void write_answer();
   void throw_if_stopped() const;
   void begin_row(std::uint64_t row) const;
@@ -141,6 +141,9 @@ class Merge {
   const std::string& output_path_;
   const std::string work_path_;
   PreparedJob prepared_;
+  // Locked, so that two merges never meet, and for what is merged in rounds. It goes with all that is in it, what a
+  // merge that was killed left there too.
+  std::optional<WorkFolder> rounds_;
   std::vector<FinishedShard> shards_;
   MergeReport report_;
 };
@@ -205,14 +208,14 @@ bool Merge::output_is_the_answer() const {
   }
 }
 
-// As a merge that was killed between its rounds leaves it.
-void Merge::remove_merge_folder() const {
-  const std::string path = merge_path(work_path_);
-  if (os::is_directory(path)) WorkFolder(path, {});  // without a journal it goes
+// Throws where another merge is at work.
+void Merge::take_turn() {
+  if (os::is_directory(work_path_))
+    rounds_.emplace(merge_path(work_path_),
+                    RunScope{prepared_.identity(), prepared_.shapes.query_rows, prepared_.shapes.base_rows});
 }
 
 void Merge::remove_left_overs() const {
-  remove_merge_folder();
   for (const std::uint32_t count : shard_counts(work_path_)) {
     const ShardSet set = open_set(count);  // opening removes folders that have no journal
     for (const FinishedShard& shard : set.finished) shard.folder->remove();
@@ -241,11 +244,11 @@ std::vector<Chain> Merge::chains() const {
 }
 
 // Puts one chain at the end in place of the first `count`: of each row, as many as the answer can take.
-void Merge::merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder& folder) {
+void Merge::merge_some(std::vector<Chain>& chains, std::size_t count) {
   const auto end = chains.begin() + static_cast<std::ptrdiff_t>(count);
   const std::vector<Chain> merged(chains.begin(), end);
   std::vector<ChainReader> readers(merged.begin(), merged.end());
-  RunWriter writer = folder.begin_run();
+  RunWriter writer = rounds_->begin_run();
   std::uint64_t row = UINT64_MAX, in_row = 0;
   merge_sorted(readers, [&](const RunEntry& entry) {
     if (entry.row != row) {
@@ -256,9 +259,9 @@ void Merge::merge_some(std::vector<Chain>& chains, std::size_t count, WorkFolder
     if (in_row++ < prepared_.plan.kept) writer.append(entry);
   });
   chains.erase(chains.begin(), end);
-  chains.push_back({folder.path(), {writer.finish()}, folder.scope()});
+  chains.push_back({rounds_->path(), {writer.finish()}, rounds_->scope()});
   for (const Chain& chain : merged)
-    if (chain.folder == folder.path()) os::remove_file(run_path(chain.folder, chain.runs.front().serial));
+    if (chain.folder == rounds_->path()) os::remove_file(run_path(chain.folder, chain.runs.front().serial));
 }
 
 void Merge::throw_if_stopped() const {
@@ -282,11 +285,7 @@ void Merge::write_answer() {
   std::vector<Chain> all = chains();
   for (const Chain& chain : all)
     for (const RunInfo& run : chain.runs) report_.bytes_read += run.entries * sizeof(RunEntry);
-  std::optional<WorkFolder> folder;  // removed with all that is in it
-  if (all.size() > most)
-    folder.emplace(merge_path(work_path_),
-                   RunScope{prepared_.identity(), prepared_.shapes.query_rows, prepared_.shapes.base_rows});
-  while (all.size() > most) merge_some(all, std::min(most - kReadersOfAWriter, all.size() - most + 1), *folder);
+  while (all.size() > most) merge_some(all, std::min(most - kReadersOfAWriter, all.size() - most + 1));
   AnswerWriter answer(output_path_, prepared_, options_);
   std::vector<ChainReader> readers(all.begin(), all.end());
   std::uint64_t row = 0;
@@ -300,8 +299,8 @@ void Merge::write_answer() {
 
 MergeReport Merge::finish() {
   report_.query_rows = prepared_.shapes.query_rows;
+  take_turn();
   if (find_shards()) {
-    remove_merge_folder();
     report_.shards = static_cast<std::uint32_t>(shards_.size());
     write_answer();
     for (const FinishedShard& shard : shards_) shard.folder->remove();

@@ -19,7 +19,7 @@ std::string shard_path(const std::string& work_path, const Shard& shard);
 // The shard that a folder in the work folder is of, if it is one's.
 std::optional<Shard> shard_of_name(const std::string& name);
 
-// Where a merge of more shards than it can read at once puts what it has merged so far.
+// Whose lock a merge holds, and where one of more shards than it can read at once puts what it has merged so far.
 std::string merge_path(const std::string& work_path);
 
 // Makes the folder around the shards, and gives the shard's.
