@@ -180,9 +180,11 @@ TEST_F(GuessedBounds, NorWithAMinimumScore) {
   expect_same_bytes({matrix_, ""}, options);
 }
 
-// Makes rows of the sample copies of row 7: more than their guesses' rank can be, fewer than are wanted.
-void crowd_sample(TestMatrix& matrix, std::uint64_t sample_rows, float scale) {
-  const std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, sample_rows);
+// Makes rows of the sample copies of row 7: more than their guesses' rank can be, fewer than are wanted. With stripes
+// of so many rows, those of every other stripe alone.
+void crowd_sample(TestMatrix& matrix, std::uint64_t sample_rows, float scale, std::uint64_t stripe_rows = kRows) {
+  std::vector<std::uint64_t> sampled = join::sampled_rows(kRows, sample_rows);
+  std::erase_if(sampled, [&](std::uint64_t row) { return row / stripe_rows % 2 != 0; });
   for (std::uint64_t i = 0; i < kTopK - 2; ++i) {
     float* copy = matrix.values.data() + sampled[i * sampled.size() / kTopK] * matrix.columns;
     for (std::uint64_t c = 0; c < matrix.columns; ++c) copy[c] = scale * matrix.row(7)[c];
@@ -245,6 +247,32 @@ TEST_F(GuessedBounds, AJobMayBeStoppedAtAnyTile) {
     stopped.stop = &stop;
     stopped.progress = [&](const JobProgress&) { stop = ++tiles >= stop_at; };
     expect_error(ErrorCode::kInterrupted, [&] { run_job(input, out_, stopped); });
+    run_job(input, out_, options);
+    EXPECT_TRUE(read_bytes(out_) == expected) << "stopped at tile " << stop_at;
+  }
+}
+
+// A stripe whose rows are all complete is not done before the one ahead of it, one of whose rows is not.
+TEST_F(GuessedBounds, AStopWhileARowIsSearchedAgainHoldsBackTheStripesBehind) {
+  TestMatrix matrix = random_matrix(kRows, 20, 1);
+  write_matrix(matrix_, matrix);
+  const JobInput input{matrix_, ""};
+  JobOptions options = options_for(Metric::kCosine);
+  const JobPlan plan = plan_job(input, options);
+  crowd_sample(matrix, plan.sample_rows, 1.0f, plan.stripe_rows);
+  write_matrix(matrix_, matrix);
+  const std::string expected = answer_without_guesses(input, options);
+  for (std::uint64_t stop_at = 1; stop_at < plan.tiles_total; ++stop_at) {
+    std::atomic<bool> stop{false};
+    std::uint64_t tiles = 0;
+    JobOptions stopped = options;
+    stopped.stop = &stop;
+    stopped.progress = [&](const JobProgress&) { stop = ++tiles >= stop_at; };
+    try {
+      run_job(input, out_, stopped);  // the last tiles are all in flight when it hears of it
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), ErrorCode::kInterrupted) << error.what();
+    }
     run_job(input, out_, options);
     EXPECT_TRUE(read_bytes(out_) == expected) << "stopped at tile " << stop_at;
   }

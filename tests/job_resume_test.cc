@@ -192,16 +192,10 @@ TEST(JobResume, AJoinGoesOnToScorePairsOnceOrTwiceAsItBegan) {
     }
 }
 
-TEST(JobResume, KilledJobsGoOn) {
-  const Fixture fixture;
-  const JobInput input{fixture.base, ""};
-  const std::string out = fixture.folder / "out.knn";
-  run_job(input, out, options_for(kLargeBudget));
-  const std::string expected = read_bytes(out);
-  std::filesystem::remove(out);
+// Kills the job at half, a checkpoint at each stripe's end.
+void run_and_kill(const JobInput& input, const std::string& out, JobOptions options) {
   const pid_t child = ::fork();
   if (child == 0) {
-    JobOptions options = options_for(kLargeBudget);
     options.threads = 1;
     options.checkpoint_seconds = 0.0;
     options.progress = [](const JobProgress& progress) {
@@ -213,6 +207,51 @@ TEST(JobResume, KilledJobsGoOn) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+// A job that spilled and was stopped before a row was final leaves candidates, which one that scores pairs twice must
+// not take for its own.
+TEST(JobResume, AJoinStoppedBeforeItsFirstRowsMayScorePairsInTheOtherWay) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  run_job(input, out, options_for(kLargeBudget));
+  const std::string expected = read_bytes(out);
+  std::filesystem::remove(out);
+  JobOptions options = options_for(small_budget(input));
+  options.threads = 1;
+  options.pairs = PairScoring::kOnce;
+  run_and_stop(input, out, options, 0.0);
+  options.pairs = PairScoring::kTwice;
+  run_and_stop(input, out, options, 0.45);
+  options.pairs = PairScoring::kAuto;
+  const JobReport report = run_job(input, out, options);
+  EXPECT_GT(report.tiles_resumed, 0u);
+  EXPECT_TRUE(read_bytes(out) == expected);
+}
+
+// A minimum score that leaves nothing to put by for later rows says nothing of how they are scored.
+TEST(JobResume, AJoinThatFoundNothingForLaterRowsStillScoresPairsOnce) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  JobOptions options = options_for(small_budget(input));
+  options.min_score = 2.0f;
+  options.pairs = PairScoring::kOnce;
+  run_and_kill(input, out, options);
+  const JobReport report = run_job(input, out, options);
+  EXPECT_GT(report.tiles_resumed, 0u);
+  EXPECT_EQ(report.plan.pairs_scored * 2, kRows * (kRows - 1));
+}
+
+TEST(JobResume, KilledJobsGoOn) {
+  const Fixture fixture;
+  const JobInput input{fixture.base, ""};
+  const std::string out = fixture.folder / "out.knn";
+  run_job(input, out, options_for(kLargeBudget));
+  const std::string expected = read_bytes(out);
+  std::filesystem::remove(out);
+  run_and_kill(input, out, options_for(kLargeBudget));
   EXPECT_FALSE(std::filesystem::exists(out));
   const JobReport report = run_job(input, out, options_for(kLargeBudget));
   EXPECT_LT(report.pairs_scored, report.plan.pairs_scored * 3 / 4);

@@ -119,6 +119,7 @@ void Checkpointer::put_by_all(std::uint64_t rows_done) {
     }
   }
   done_.sample = shapes_.sample;
+  done_.scores_twice = plan_.scores_twice;
   folder_.publish(done_);
   last_ = Clock::now();
   share_at_last_ = share_scored(rows_done);

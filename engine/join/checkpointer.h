@@ -29,6 +29,8 @@ class Checkpointer {
     done_ = std::move(earlier);
     partners_put_by_ = first_row_ = done_.rows_done;
   }
+  // From now on time is the pipeline's: what came before is not done again and again.
+  void start_clock() noexcept { start_ = last_ = Clock::now(); }
   // What is on disk; rows_done of it are final.
   const Checkpoint& done() const noexcept { return done_; }
 
@@ -60,8 +62,8 @@ class Checkpointer {
   TopKState& state_;
   double least_seconds_;
   Checkpoint done_;
-  std::uint64_t partners_put_by_ = 0;  // resident: done_.candidates are of pairs with the rows below
-  Clock::time_point start_ = Clock::now();
+  std::uint64_t partners_put_by_ = 0;       // resident: done_.candidates are of pairs with the rows below
+  Clock::time_point start_ = Clock::now();  // of the tiles
   Clock::time_point last_ = start_;
   std::uint64_t first_row_ = 0;  // this process's
   double share_at_last_ = 0.0;

@@ -52,6 +52,7 @@ class Run {
   void prepare();
   void take_earlier_pair_scoring();
   void take_earlier_sample();
+  bool puts_candidates_by() const noexcept;
   void restore();
   std::unique_ptr<Side> draw_sample();
   void find_first_bounds();
@@ -105,7 +106,10 @@ Run::Run(PreparedJob& prepared, const JobOptions& options, const std::string& ou
                             : work_path(options, output_path),
               run_scope(prepared, options)) {
   rows_resumed_ = prepared.shapes.query_begin();
-  if (!options.fresh) earlier_ = folder_.load();
+  if (options.fresh) return;
+  earlier_ = folder_.load();
+  // Without rows that are final there is nothing to go on from.
+  if (earlier_ && earlier_->rows_done <= rows_resumed_ && !was_finished()) earlier_.reset();
 }
 
 bool Run::was_finished() { return options_.shard && earlier_ && is_finished(*earlier_, prepared_.shapes); }
@@ -128,19 +132,23 @@ void Run::prepare() {
 // not: the rest is scored in the same way.
 void Run::take_earlier_pair_scoring() {
   const plan::Shapes& shapes = prepared_.shapes;
-  if (!earlier_ || !shapes.self_join || shapes.all_pairs || options_.shard || earlier_->rows_done == 0) return;
-  prepared_.take_pair_scoring(earlier_->candidates.empty() ? PairScoring::kTwice : PairScoring::kOnce);
+  if (!earlier_ || !shapes.self_join || shapes.all_pairs || options_.shard) return;
+  prepared_.take_pair_scoring(earlier_->scores_twice ? PairScoring::kTwice : PairScoring::kOnce);
 }
 
-// A self-join goes on with the bounds that it began with (guessed_bounds.h); where this budget has no room for them, it
-// begins again. A search puts nothing by but rows that are done.
+// What was put by of later rows is what the bounds let in that the job began with (guessed_bounds.h): it goes on with
+// the same, or begins again where this budget has no room for them.
 void Run::take_earlier_sample() {
-  if (!earlier_ || !prepared_.shapes.self_join || earlier_->sample == prepared_.shapes.sample) return;
+  if (!earlier_ || !puts_candidates_by() || earlier_->sample == prepared_.shapes.sample) return;
   if (prepared_.take_sample(earlier_->sample)) return;
   earlier_.reset();
   began_again_ = true;
   prepared_.take_sample({});
+  prepared_.take_pair_scoring(options_.pairs);
 }
+
+// A search puts nothing by but rows that are done, nor does a self-join that scores pairs twice.
+bool Run::puts_candidates_by() const noexcept { return prepared_.shapes.self_join && !prepared_.plan.scores_twice; }
 
 // Takes up what an earlier process left, or clears the folder.
 void Run::restore() {
@@ -148,6 +156,10 @@ void Run::restore() {
     folder_.clear();
     return;
   }
+  if (!puts_candidates_by() && !prepared_.shapes.all_pairs && !earlier_->candidates.empty())
+    throw Error(ErrorCode::kCorrupt, "the journal in '" + folder_.path() +
+                                         "' names candidates, which this job has none of; start the job over with "
+                                         "--fresh");
   checkpointer_->take_up(std::move(*earlier_));
   const Checkpoint& done = checkpointer_->done();
   rows_resumed_ = done.rows_done;
@@ -161,7 +173,7 @@ std::unique_ptr<Side> Run::draw_sample() {
   try {
     return write_sample(prepared_, options_.metric, folder_.path(), budget_);
   } catch (const Error& error) {
-    const bool must = earlier_ && prepared_.shapes.self_join;
+    const bool must = rows_resumed_ > prepared_.shapes.query_begin() && puts_candidates_by();
     if (error.code() != ErrorCode::kIo || must) throw;
     prepared_.take_sample({});
     return nullptr;
@@ -182,6 +194,7 @@ void Run::find_first_bounds() {
 
 void Run::compute() {
   find_first_bounds();
+  checkpointer_->start_clock();
   series_.emplace(prepared_.shapes, prepared_.plan);
   Pipeline::Job job{prepared_.query_side(),
                     &*prepared_.base,

@@ -15,7 +15,7 @@ namespace simtile::join {
 namespace {
 
 constexpr char kJournalMagic[8] = {'S', 'I', 'M', 'T', 'J', 'R', 'N', '\n'};
-constexpr std::uint64_t kJournalVersion = 2;
+constexpr std::uint64_t kJournalVersion = 3;
 // The lock file's text, before the process's id: what tells a work folder from a folder of the user's.
 constexpr std::string_view kLockText = "simtile work folder of process ";
 
@@ -29,8 +29,9 @@ struct JournalHeader {
   std::uint64_t candidates_count;
   std::uint64_t sample_rows;
   std::uint64_t sample_rank;
+  std::uint64_t scores_twice;  // 0 or 1
 };
-static_assert(sizeof(JournalHeader) == 64);
+static_assert(sizeof(JournalHeader) == 72);
 
 std::string journal_path(const std::string& folder) { return folder + "/journal"; }
 std::string lock_path(const std::string& folder) { return folder + "/lock"; }
@@ -218,10 +219,13 @@ std::optional<Checkpoint> WorkFolder::load() {
   if (header.sample_rows > scope_.base_rows || header.sample_rank > header.sample_rows ||
       (header.sample_rows == 0) != (header.sample_rank == 0))
     refuse(path, "names a sample that no job has;");
+  if (header.scores_twice > 1 || (header.scores_twice == 1 && header.candidates_count != 0))
+    refuse(path, "says of the pairs what no job does with them;");
 
   Checkpoint checkpoint;
   checkpoint.rows_done = header.rows_done;
   checkpoint.sample = {header.sample_rows, header.sample_rank};
+  checkpoint.scores_twice = header.scores_twice != 0;
   checkpoint.finished.resize(static_cast<std::size_t>(header.finished_count));
   checkpoint.candidates.resize(static_cast<std::size_t>(header.candidates_count));
   const std::byte* at = bytes.data() + sizeof header;
@@ -246,6 +250,7 @@ void WorkFolder::publish(const Checkpoint& checkpoint) {
   header.candidates_count = checkpoint.candidates.size();
   header.sample_rows = checkpoint.sample.rows;
   header.sample_rank = checkpoint.sample.rank;
+  header.scores_twice = checkpoint.scores_twice ? 1 : 0;
   std::vector<std::byte> bytes;
   append(bytes, std::as_bytes(std::span(&header, 1)));
   append(bytes, std::as_bytes(std::span(checkpoint.finished)));

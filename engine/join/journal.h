@@ -24,8 +24,9 @@ namespace simtile::join {
 struct Checkpoint {
   std::uint64_t rows_done = 0;      // query rows [0, rows_done) are final
   std::vector<RunInfo> finished;    // their top K, in row order
-  std::vector<RunInfo> candidates;  // of later rows, from pairs with rows that are done
+  std::vector<RunInfo> candidates;  // of later rows, from pairs with rows that are done or of the stripe under way
   plan::Sample sample;              // that bounds were guessed from: others would have let other candidates in
+  bool scores_twice = false;        // plan::TilePlan::scores_twice; then there are no candidates
 };
 
 // Throws Error(kInvalidArgument) when the file at `path` lies in the work folder `folder` under a name of the folder's

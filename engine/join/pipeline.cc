@@ -181,7 +181,8 @@ void Pipeline::search_again(std::uint64_t row, const TileTask& task) {
 }
 
 void Pipeline::retire(TileTask& task) {
-  if (task.tile.last_of_stripe && job_.shapes.sample.in_use() && !complete_rows(task)) {
+  if (task.tile.last_of_stripe && job_.shapes.sample.in_use() && (rows_left_incomplete_ || !complete_rows(task))) {
+    rows_left_incomplete_ = true;
     task.tile.last_of_stripe = false;  // its rows are not final
     return;
   }

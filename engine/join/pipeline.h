@@ -12,7 +12,8 @@
 // run_segment() runs until the tiles are all done, a stop is asked for, or the pipeline has to be empty: at a stripe's
 // end when its rows must be written out (state not resident), a checkpoint is due, or memory has become short or is no
 // longer. When it returns, no tile is in flight: the state of every query row below rows_done() is final and nothing
-// beyond has been begun, unless the job was stopped in the middle of a stripe.
+// beyond has been begun, unless the job was stopped in the middle of a stripe. Where it was stopped while a row was
+// searched again, stripes behind that one do not count as done, though their tiles may be.
 //
 // Threads: run_segment() from one thread; it brings its own arena.
 #pragma once
@@ -121,7 +122,8 @@ class Pipeline {
   std::size_t running_stripe_ = 0;
   bool segment_has_tiles_ = false;
   std::atomic<bool> stopped_{false};
-  bool memory_is_short_ = false;  // as this segment runs
+  bool rows_left_incomplete_ = false;  // of a stripe whose tiles are done
+  bool memory_is_short_ = false;       // as this segment runs
   std::atomic<bool> scoring_failed_{false};
   std::uint64_t rows_done_ = 0;
   PipelineStatistics statistics_;
