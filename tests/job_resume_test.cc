@@ -230,6 +230,20 @@ TEST(JobResume, AJoinStoppedBeforeItsFirstRowsMayScorePairsInTheOtherWay) {
   EXPECT_TRUE(read_bytes(out) == expected);
 }
 
+TEST(JobResume, OnlyAJoinForTheBestKScoresPairsTwice) {
+  const Fixture fixture;
+  JobOptions options = options_for(kLargeBudget);
+  options.pairs = PairScoring::kTwice;
+  expect_error(ErrorCode::kInvalidArgument, [&] { plan_job({fixture.base, fixture.queries}, options); });
+  options.top_k = 0;
+  options.min_score = 0.9f;
+  expect_error(ErrorCode::kInvalidArgument, [&] { plan_job({fixture.base, ""}, options); });
+  options.top_k = kTopK;
+  options.pairs = PairScoring::kAuto;
+  options.budget_bytes = small_budget({fixture.base, ""});
+  EXPECT_TRUE(plan_job({fixture.base, ""}, options).spills) << "little passes that could be spilled";
+}
+
 // A minimum score that leaves nothing to put by for later rows says nothing of how they are scored.
 TEST(JobResume, AJoinThatFoundNothingForLaterRowsStillScoresPairsOnce) {
   const Fixture fixture;

@@ -49,6 +49,12 @@ void check_options(const JobOptions& options) {
     throw Error(ErrorCode::kInvalidArgument, std::to_string(options.threads) + " threads are more than 1024");
 }
 
+void check_pair_scoring(const JobOptions& options, const plan::Shapes& shapes) {
+  if (options.pairs == PairScoring::kTwice && (!shapes.self_join || shapes.all_pairs))
+    throw Error(ErrorCode::kInvalidArgument,
+                "only the pairs of a self-join for the best K can be scored twice; leave out 'twice'");
+}
+
 void check_sides(const storage::MatrixFile& base, const storage::MatrixFile* queries) {
   if (base.is_sparse() && base.columns() > kMostSparseColumns)
     throw Error(ErrorCode::kInvalidArgument, "'" + base.path() + "' has " + std::to_string(base.columns()) +
@@ -105,7 +111,9 @@ plan::Shapes make_shapes(const std::vector<JobField>& fields, Side& base, Side* 
   shapes.base_rows = base.matrix.rows();
   shapes.dims = base.matrix.columns();
   shapes.self_join = queries == nullptr;
-  if (shapes.self_join) shapes.pairs = options.pairs;
+  // A minimum score lets little through that could be spilled.
+  if (shapes.self_join)
+    shapes.pairs = options.pairs == PairScoring::kAuto && options.min_score ? PairScoring::kOnce : options.pairs;
   shapes.top_k = options.top_k;
   shapes.all_pairs = wants_all_pairs(options);
   shapes.threads = options.threads != 0 ? options.threads : available_processors();
@@ -192,8 +200,8 @@ std::uint32_t available_processors() {
 }
 
 std::uint64_t process_bytes(std::uint32_t threads) {
-  return round_up(read_process_memory().rss_bytes, plan::kProcessStepBytes) + kUncountedBytes +
-         threads * kBytesPerThread;
+  const std::uint64_t process = round_up(read_process_memory().rss_bytes, plan::kProcessStepBytes);
+  return std::max(process, plan::kLeastProcessBytes) + kUncountedBytes + threads * kBytesPerThread;
 }
 
 PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
@@ -203,6 +211,7 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   kernel = &kernels::select_kernel(options.isa);
   screen_kernel = &kernels::select_screen_kernel(options.isa);
   shapes = make_shapes(fields, *base, queries ? &*queries : nullptr, options, *kernel);
+  check_pair_scoring(options, shapes);
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();
   shapes.sample = plan::choose_sample(shapes);
   plan = plan::make_plan(shapes, budget_bytes);

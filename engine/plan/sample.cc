@@ -71,6 +71,7 @@ bool may_sample(const Shapes& shapes) noexcept {
 
 RowShape sampled_row(const RowShape& row, std::uint64_t dims, bool sparse, std::uint64_t sampled) noexcept {
   RowShape shape = row;
+  shape.bytes_beside = 0;  // written as they are scored
   if (!sparse) shape.bytes_on_average = shape.most_bytes = round_up(dims * sizeof(float), storage::kRowAlignment);
   if (multiply_overflows(sampled, shape.most_bytes, &shape.total_bytes) || sparse)
     shape.total_bytes = std::min(row.total_bytes, shape.total_bytes);
@@ -111,6 +112,7 @@ Shapes sample_search(const Shapes& shapes, std::uint64_t first_query_row) {
   Shapes search = shapes;
   search.sample = {};
   search.self_join = false;
+  search.pairs = PairScoring::kAuto;
   search.base_rows = shapes.sample.rows;
   search.top_k = shapes.sample.rank + (shapes.self_join ? 1 : 0);
   search.part.query_begin = first_query_row;

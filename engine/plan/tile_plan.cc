@@ -150,8 +150,10 @@ std::uint64_t panel_row_bytes(const Shapes& shapes) {
   return (shapes.plans_a_look() ? shapes.rounded_floats : shapes.product_dims()) * sizeof(float);
 }
 
+// However few they are, a pair's score has to be compared.
 std::uint64_t multiplications_of_pair(const Shapes& shapes) {
-  return shapes.screen.in_use() ? shapes.screen.panel_dims() : shapes.product_dims();
+  constexpr std::uint64_t kThatAComparisonTakes = 10;
+  return kThatAComparisonTakes + (shapes.screen.in_use() ? shapes.screen.panel_dims() : shapes.product_dims());
 }
 
 // What a plan costs beside the arithmetic that every plan has, in seconds of one thread: base rows made ready again for

@@ -127,6 +127,7 @@ struct Shapes {
   // Neither few_queries nor screened: what a row, of several fields its dense ones, takes in panels for a first look at
   // all of its coordinates, rounded (join/rounded_rows.h). 0: every pair is scored by the definition at once.
   std::uint64_t rounded_floats = 0;
+  double look_speedup = 1.0;  // ScreenKernel::speedup
   // Several fields, or one that is sparse (not l2) or weighted: scores are made field by field in a block
   // (join/field_scorer.h). `dims`, `base` and `query` are then those of all fields together. Otherwise empty.
   std::vector<FieldShape> fields;
@@ -180,9 +181,10 @@ std::uint64_t kept_neighbours(const Shapes& shapes) noexcept;
 // Error(kInvalidArgument) for shapes that no job can have.
 TilePlan make_plan(const Shapes& shapes, std::uint64_t budget_bytes);
 std::uint64_t smallest_budget(const Shapes& shapes);
-// A process's own size varies by some hundred KiB from run to run: it counts in whole steps, so that the same job is
-// mostly given the same plan.
+// A process's own size varies by some hundred KiB from run to run: it counts in whole steps, and as what the command
+// line's takes at least, so that the same job is given the same plan.
 inline constexpr std::uint64_t kProcessStepBytes = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t kLeastProcessBytes = std::uint64_t{9} << 20;
 // What to tell a person who needs `smallest_bytes`: whole MiB, with room for a process that counts one step larger in
 // the next run.
 std::uint64_t announced_budget(std::uint64_t smallest_bytes);
