@@ -40,7 +40,7 @@ double most_left_out(std::uint64_t first_rank, const Choice& is_second) {
   DenseRows rows(file, std::make_shared<const std::vector<std::uint64_t>>(file.container().load_checksums()), budget,
                  false);
   const kernels::TileKernel& kernel = kernels::select_kernel(Isa::kAuto);
-  const screen::Sample sample(budget, kernel, rows, kRows, kColumns, kRows);
+  const screen::Sample sample(budget, kernel, rows, kRows, kColumns, kRows, {});
   const screen::Basis basis = screen::make_basis(budget, kernel, sample, kColumns, kDirections, {2, nullptr});
   double most = 0.0;
   std::vector<float> unit(kColumns);

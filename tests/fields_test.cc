@@ -181,8 +181,8 @@ TEST_F(Fields, AFirstLookIsTheDefinition) {
       const JobReport report = run_job(input(search), knn_, options);
       const Answer answer = fields_answer(fields_, search, metric, kMostNeighbours, renormalize);
       EXPECT_EQ(first_difference(knn_, answer), "") << to_string(metric) << ' ' << renormalize << ' ' << search;
-      EXPECT_EQ(report.plan.first_look_isa, kernels::has_matrix_unit() ? "amx" : "");
-      if (kernels::has_matrix_unit()) {
+      EXPECT_EQ(report.plan.first_look_isa, name_of_first_look());
+      if (!name_of_first_look().empty()) {
         EXPECT_GT(report.pairs_by_definition, 0u);
         EXPECT_LE(report.pairs_by_definition, scale == 1.0f ? report.pairs_scored * 3 / 4 : report.pairs_scored)
             << to_string(metric) << ' ' << renormalize << ' ' << search;
@@ -203,7 +203,7 @@ TEST_F(Fields, AFirstLookChangesNoByteInAnyPlan) {
   JobOptions options = options_for(Metric::kCosine, 20);
   for (const bool renormalize : {false, true}) {
     options.renormalize = renormalize;
-    const std::string looking = kernels::has_matrix_unit() ? "amx" : "";
+    const std::string looking = name_of_first_look();
     options.budget_bytes = std::uint64_t{1} << 30;
     const std::uint64_t planned = plan_job(input(false), options).planned_peak_bytes;
     options.budget_bytes = planned + kRoomToGrow;  // all that is allocated must be planned
@@ -247,7 +247,7 @@ TEST_F(Fields, AFirstLookGoesOnBesideManySparseColumns) {
   both.fields = {{"text", path(0, false), "", 0.5f}, {"image", path(1, false), "", 0.5f}};
   JobOptions options = options_for(Metric::kCosine, 3);
   const JobReport report = run_job(both, knn_, options);
-  if (kernels::has_matrix_unit()) {
+  if (!name_of_first_look().empty()) {
     EXPECT_LT(report.pairs_by_definition, report.pairs_scored / 4);
   }
   options.isa = Isa::kScalar;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/fma_clones.h"
+#include "engine/kernels/tile_kernel.h"
 #include "engine/storage/matrix_writer.h"
 #include "engine/storage/row_norm.h"
 
@@ -142,6 +143,11 @@ Answer definition_answer(const TestMatrix& raw_base, const TestMatrix* raw_queri
     found.resize(kept);
   }
   return answer;
+}
+
+std::string name_of_first_look() {
+  const kernels::ScreenKernel& kernel = kernels::select_look_kernel(Isa::kAuto);
+  return kernel.looseness > 0.0 ? kernel.name : "";
 }
 
 std::string first_difference(const std::string& knn_path, const Answer& answer) {

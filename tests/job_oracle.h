@@ -41,6 +41,9 @@ using Answer = std::vector<std::vector<Neighbour>>;
 Answer definition_answer(const TestMatrix& raw_base, const TestMatrix* raw_queries, Metric metric, std::uint64_t top_k,
                          std::optional<float> min_score = {});
 
+// Of the kernel with which a job looks at its pairs first on this processor, where there is one: otherwise empty.
+std::string name_of_first_look();
+
 // The first difference between a neighbours file and an answer, or an empty string.
 std::string first_difference(const std::string& knn_path, const Answer& answer);
 

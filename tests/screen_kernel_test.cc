@@ -21,6 +21,7 @@ std::vector<const ScreenKernel*> kernels_here() {
   std::vector<const ScreenKernel*> kernels;
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
     if (is_supported(isa)) kernels.push_back(&select_kernel(isa).screen);
+  if (has_bfloat16_products()) kernels.push_back(&kAvx512Bf16Screen);
   if (has_matrix_unit()) kernels.push_back(&kAmxScreen);
   return kernels;
 }
@@ -265,10 +266,14 @@ std::vector<const ScreenKernel*> stopping_kernels_here() {
 INSTANTIATE_TEST_SUITE_P(Units, StoppingKernelTest, ::testing::ValuesIn(stopping_kernels_here()),
                          [](const auto& unit) { return std::string(unit.param->name); });
 
-TEST(SelectScreenKernel, TakesTheMatrixUnitUnlessASetIsNamed) {
-  EXPECT_STREQ(select_screen_kernel(Isa::kAuto).name,
-               has_matrix_unit() ? "amx" : select_kernel(Isa::kAuto).screen.name);
-  EXPECT_STREQ(select_screen_kernel(Isa::kScalar).name, "scalar");
+TEST(SelectScreenKernel, TakesTheMatrixUnitOrBfloat16UnlessASetIsNamed) {
+  const std::string own = select_kernel(Isa::kAuto).screen.name;
+  EXPECT_EQ(select_screen_kernel(Isa::kAuto).name, has_matrix_unit() ? "amx" : own);
+  EXPECT_EQ(select_look_kernel(Isa::kAuto).name, has_matrix_unit()         ? "amx"
+                                                 : has_bfloat16_products() ? "avx512_bf16"
+                                                                           : own);
+  for (const ScreenKernel* kernel : {&select_screen_kernel(Isa::kScalar), &select_look_kernel(Isa::kScalar)})
+    EXPECT_STREQ(kernel->name, "scalar");
 }
 
 }  // namespace

@@ -286,7 +286,7 @@ TEST(ScreenPrediction, NoDirectionsAreBetterThanTheProductsAllow) {
                    budget, false);
     const kernels::TileKernel& kernel = kernels::select_kernel(Isa::kAuto);
     const screen::Workers workers{2, nullptr};
-    const screen::Sample sample(budget, kernel, rows, matrix.rows(), columns, matrix.rows());
+    const screen::Sample sample(budget, kernel, rows, matrix.rows(), columns, matrix.rows(), {});
     const screen::PredictedJob job{
         .top_k = 5, .query_rows = 2000, .base_rows = 2000, .self_join = true, .workers = workers};
     const screen::SampledQueries queries(budget, kernel, sample, columns, job);

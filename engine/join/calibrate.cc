@@ -31,14 +31,14 @@ Panels panels_of(const JobPlan& plan) {
     const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);
     return {kernel.query_width, kernel.base_width, dims, dims};
   }
-  const kernels::ScreenKernel& first = kernels::select_screen_kernel(Isa::kAuto);
+  const kernels::ScreenKernel& first = kernels::select_look_kernel(Isa::kAuto);
   return {first.query_width, first.base_width, dims + 1, first.floats_of_row(dims + 1)};
 }
 
 void score_strip(const JobPlan& plan, const kernels::Strip& strip, kernels::Survivors& for_queries,
                  kernels::Survivors& for_bases) {
   if (looks_first(plan)) {
-    kernels::select_screen_kernel(Isa::kAuto).inner_product(strip, for_queries);
+    kernels::select_look_kernel(Isa::kAuto).inner_product(strip, for_queries);
     return;
   }
   const kernels::TileKernel& kernel = kernels::select_kernel(plan.isa);

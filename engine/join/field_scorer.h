@@ -8,9 +8,9 @@
 // included, and added without gathering: with a Zipf law, half of a row's columns are such, and nearly all of its work.
 // A column's shape never changes a score, so no pair needs to be scored twice.
 //
-// Where there is a matrix unit, it takes a first look at dense fields (rounded_rows.h): bounds stand in for their
-// scores, which makes the sums bounds (where no weight is negative: a fused multiply-add and its rounding ascend with
-// each operand), and what they let through is scored by the definition.
+// Where there are products in bfloat16, they take a first look at dense fields (rounded_rows.h): bounds stand in for
+// their scores, which makes the sums bounds (where no weight is negative: a fused multiply-add and its rounding ascend
+// with each operand), and what they let through is scored by the definition.
 //
 // Threads: one at a time for each FieldScorer; nothing is allocated once it is made.
 #pragma once

@@ -176,6 +176,7 @@ bool may_look_first(const plan::Shapes& shapes) {
 }
 
 void round_rows(const kernels::ScreenKernel& first, plan::Shapes& shapes) {
+  shapes.look_speedup = first.speedup;
   const auto floats_of_row = [&](std::uint64_t dims) {
     return first.floats_of_row(static_cast<std::uint32_t>(dims + 1));
   };
@@ -209,7 +210,7 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   fields = fields_in_use(input, options);
   open_sides(fields, base, queries);
   kernel = &kernels::select_kernel(options.isa);
-  screen_kernel = &kernels::select_screen_kernel(options.isa);
+  screen_kernel = &kernels::select_look_kernel(options.isa);
   shapes = make_shapes(fields, *base, queries ? &*queries : nullptr, options, *kernel);
   check_pair_scoring(options, shapes);
   budget_bytes = options.budget_bytes != 0 ? options.budget_bytes : default_budget_bytes();

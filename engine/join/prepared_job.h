@@ -53,7 +53,7 @@ struct PreparedJob {
   std::optional<Side> queries;  // absent in a self-join
   std::uint64_t budget_bytes = 0;
   const kernels::TileKernel* kernel = nullptr;
-  const kernels::ScreenKernel* screen_kernel = nullptr;
+  const kernels::ScreenKernel* screen_kernel = nullptr;  // of a first look, or of the screen where there is one
   plan::Shapes shapes;
   plan::TilePlan plan;
 

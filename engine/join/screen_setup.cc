@@ -41,6 +41,7 @@ bool ScreenSetup::decide() {
   if (options_.screen == ScreenUse::kAuto && multiplications(job_.shapes) < kLeastWork) return false;
   plan_without_ = job_.plan;
   shapes_without_ = job_.shapes;
+  kernel_without_ = job_.screen_kernel;
   if (find_basis_and_predict() && plan_with_screen()) return true;
   do_without();
   return false;
@@ -56,7 +57,7 @@ bool ScreenSetup::find_basis_and_predict() {
                                        .query_rows = shapes.query_rows,
                                        .base_rows = shapes.base_rows,
                                        .self_join = shapes.self_join,
-                                       .looks_first = shapes.plans_a_look(),
+                                       .look = shapes.plans_a_look() ? job_.screen_kernel : nullptr,
                                        .guessed_rank = shapes.sample.in_use() ? plan::expected_rank(shapes) : 0.0,
                                        .base_is_screened = stored_ != nullptr,
                                        .workers = {shapes.threads, options_.stop}};
@@ -65,11 +66,12 @@ bool ScreenSetup::find_basis_and_predict() {
   if (stored_) basis_ = stored_->load_basis(budget_);  // whoever made the file should hear of it if it is damaged
   const bool must = options_.screen == ScreenUse::kOn;
   if (!must && !may_pay(predicted, std::min(sampled, kRowsOfAGlance), prefix_dims)) return false;
-  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled);
+  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, shapes.base_rows, shapes.dims, sampled,
+                              predicted.workers);
   const screen::SampledQueries queries(budget_, *job_.kernel, sample, shapes.dims, predicted);
   if (!basis_) basis_ = screen::make_basis(budget_, *job_.kernel, sample, shapes.dims, prefix_dims, predicted.workers);
   if (!screen::ScreenMargin(shapes.dims, basis_->prefix_dims, basis_->error).is_usable()) return false;
-  prediction_ = screen::predict(budget_, *job_.kernel, *job_.screen_kernel, sample, queries, *basis_, predicted);
+  prediction_ = screen::predict(budget_, *job_.kernel, screen_kernel_, sample, queries, *basis_, predicted);
   use_screen_shape();
   return must || prediction_.cost <= kWorthwhileCost;
 }
@@ -77,13 +79,14 @@ bool ScreenSetup::find_basis_and_predict() {
 // By a glance at a few rows, which a job without a screen can afford.
 bool ScreenSetup::may_pay(const screen::PredictedJob& predicted, std::uint64_t sampled, std::uint64_t prefix_dims) {
   const std::uint64_t dims = job_.shapes.dims;
-  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, predicted.base_rows, dims, sampled);
+  const screen::Sample sample(budget_, *job_.kernel, *job_.base->dense, predicted.base_rows, dims, sampled,
+                              predicted.workers);
   const screen::SampledQueries queries(budget_, *job_.kernel, sample, dims, predicted);
-  return screen::least_cost(*job_.screen_kernel, queries, dims, prefix_dims, predicted) <= kWorthwhileCost;
+  return screen::least_cost(screen_kernel_, queries, dims, prefix_dims, predicted) <= kWorthwhileCost;
 }
 
 void ScreenSetup::use_screen_shape() {
-  const kernels::ScreenKernel& kernel = *job_.screen_kernel;
+  const kernels::ScreenKernel& kernel = screen_kernel_;
   plan::ScreenShape& shape = job_.shapes.screen;
   job_.shapes.rounded_floats = 0;
   job_.shapes.sample = {};  // a screen has better bounds (seed_bounds.h)
@@ -95,6 +98,7 @@ void ScreenSetup::use_screen_shape() {
   shape.panel_floats = kernel.floats_of_row(static_cast<std::uint32_t>(shape.panel_dims()));
   job_.shapes.query_width = kernel.query_width;
   job_.shapes.base_width = kernel.base_width;
+  job_.screen_kernel = &kernel;
 }
 
 // Where the budget leaves room for short stripes alone, making each base row ready for a screen costs more than it
@@ -189,6 +193,7 @@ void ScreenSetup::do_without() {
   if (job_.queries) job_.queries->screen.reset();
   job_.shapes = shapes_without_;
   job_.plan = plan_without_;
+  job_.screen_kernel = kernel_without_;
 }
 
 }  // namespace simtile::join

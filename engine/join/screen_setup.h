@@ -20,7 +20,7 @@ class ScreenSetup {
  public:
   // The sides' rows are open, and the budget is charged with the job's fixed bytes.
   ScreenSetup(PreparedJob& job, const JobOptions& options, PageBudget& budget)
-      : job_(job), options_(options), budget_(budget) {}
+      : job_(job), options_(options), budget_(budget), screen_kernel_(kernels::select_screen_kernel(options.isa)) {}
 
   // Whether a screen is to be used; if so, the job's plan becomes one with it. Reads a sample of the base.
   bool decide();
@@ -47,8 +47,10 @@ class ScreenSetup {
   PreparedJob& job_;
   const JobOptions& options_;
   PageBudget& budget_;
+  const kernels::ScreenKernel& screen_kernel_;
   plan::TilePlan plan_without_;
   plan::Shapes shapes_without_;
+  const kernels::ScreenKernel* kernel_without_ = nullptr;
   std::unique_ptr<screen::ScreenRows> stored_;  // the base's, made earlier with `simtile screen`
   std::optional<screen::Basis> basis_;
   screen::Prediction prediction_;

@@ -11,8 +11,9 @@
 // decides, with a margin for all rounding, which pairs can matter, and those are scored by the definition as they are
 // drained.
 //
-// Where there is a matrix unit, it takes the first look (rounded_rows.h): bounds instead of scores, and the definition
-// for the pairs that they let through, while those are few. The dense ones of several fields likewise (field_scorer.h).
+// Where there are products in bfloat16, they take the first look (rounded_rows.h): bounds instead of scores, and the
+// definition for the pairs that they let through, while those are few. The dense ones of several fields likewise
+// (field_scorer.h).
 //
 // With few queries nothing is packed but they: base rows pass once, where they lie, and a first look at them as they
 // are stored (few_query_look.h) leaves few pairs to the definition.

@@ -1,5 +1,5 @@
-// Tiles with a first look: while few pairs survive, the matrix unit bounds them all in bfloat16 and the definition
-// scores those that are left; otherwise every pair is scored by the definition's kernel, from panels packed on the way.
+// Tiles with a first look: while few pairs survive, they are all bounded in bfloat16 and the definition scores those
+// that are left; otherwise every pair is scored by the definition's kernel, from panels packed on the way.
 #include <algorithm>
 #include <numeric>
 

@@ -1,14 +1,8 @@
 // AMX: the first look of a screen on the matrix unit, 32 x 32 pairs at a time, in bfloat16.
 //
-// Rounding a coordinate to bfloat16 (8 bits of precision) loses up to a 256th of it. What it loses is known, so a bound
-// can make up for it: with x = x' + e and y = y' + f, x' and y' rounded,
-//
-//   x.y = x'.y' + e.y + x'.f <= x'.y' + |e| |y| + |x'| |f|.
-//
-// Two more coordinates hold these norms, rounded up: (|e|, |x'|) in query rows, (|y|, |f|) in base rows. |e| is about
-// 0.0016 |x|, so bounds are too high by about 0.0033 |x| |y|. A product of two bfloat16 values is exact in binary32 and
-// is accumulated there, rounded to nearest, with results below 2^-126 taken for zero (Intel 64 and IA-32 Architectures
-// Software Developer's Manual, TDPBF16PS): no more roundings than coordinates, as the screen's margin has it.
+// Rows are rounded as bfloat16_rows.h says. A product of two bfloat16 values is exact in binary32 and is accumulated
+// there, rounded to nearest, with results below 2^-126 taken for zero (Intel 64 and IA-32 Architectures Software
+// Developer's Manual, TDPBF16PS): no more roundings than coordinates, as the screen's margin has it.
 //
 // A panel is 32 rows in blocks of 32 coordinates. Of each block, a query panel holds two tiles of 16 rows x 32
 // coordinates; a base panel two tiles of 16 rows, coordinates two by two: (2k, 2k + 1) of all 16 rows, then the next
@@ -18,6 +12,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/avx512_survivors.h"
+#include "engine/kernels/bfloat16_rows.h"
 #include "engine/kernels/tile_kernel.h"
 
 namespace simtile::kernels {
@@ -28,10 +23,6 @@ constexpr std::uint32_t kTileRows = 16;
 constexpr std::uint32_t kBlockDims = 32;
 constexpr std::uint32_t kTileElements = kTileRows * kBlockDims;
 constexpr std::uint32_t kBlockElements = 2 * kTileElements;
-constexpr std::uint32_t kErrorDims = 2;
-
-using Bfloat16 = std::uint16_t;
-
 constexpr std::uint32_t depth_of(std::uint32_t dims) {
   return (dims + kErrorDims + kBlockDims - 1) / kBlockDims * kBlockDims;
 }
@@ -131,13 +122,7 @@ inline void emit_either(const float* scores, const Strip& strip, std::uint32_t c
     rows_hit |= static_cast<std::uint32_t>(masks[q] != 0) << q;
   }
   if (strip.query_rows < kWidth) rows_hit &= (1u << strip.query_rows) - 1u;
-  for (; rows_hit != 0; rows_hit &= rows_hit - 1) {
-    const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
-#pragma GCC unroll 2
-    for (std::uint32_t half = 0; half < 2; ++half)
-      append(static_cast<__mmask16>(masks[q] >> (half * kLanes)), _mm512_load_ps(scores + q * kWidth + half * kLanes),
-             pair_numbers(strip, q, column + half * kLanes), for_either);
-  }
+  append_rows(masks, rows_hit, scores, kWidth, strip, column, for_either);
 }
 
 template <typename Thresholds>
@@ -173,25 +158,6 @@ void store_bounds(const Strip& strip, float* scores, std::size_t stride) {
   _tile_release();
 }
 
-// To the nearest bfloat16, ties to even, in the upper halves of the lanes; what would be subnormal becomes zero, as the
-// matrix unit would take it.
-inline __m512i round_to_bfloat16(__m512 values) {
-  const __m512i bits = _mm512_castps_si512(values);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  const __mmask16 normal = _mm512_test_epi32_mask(rounded, _mm512_set1_epi32(0x7f800000));
-  return _mm512_maskz_and_epi32(normal, rounded, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
-}
-
-// A bfloat16 that is not below a norm, for all the rounding of its sum and of terms too small for it.
-inline Bfloat16 norm_above(float squares) {
-  constexpr float kSummed = 1.0f + 0x1p-10f;
-  constexpr float kVanished = 1e-20f;
-  const float norm = _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(squares))) * kSummed + kVanished;
-  return static_cast<Bfloat16>(
-      (static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_castps_si128(_mm_set_ss(norm)))) >> 16) + 1);
-}
-
 // Where the coordinates of a row stand, from its first on, and how sixteen of them from a multiple of sixteen on are
 // put there.
 struct QueryLayout {
@@ -199,7 +165,8 @@ struct QueryLayout {
     return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
            row % kTileRows * kBlockDims + dim % kBlockDims;
   }
-  static inline void store(__m256i coordinates, std::uint32_t row, std::uint32_t dim, Bfloat16* panel) {
+  static inline void store(__m256i coordinates, std::uint32_t row, std::uint32_t dim, std::uint32_t /*depth*/,
+                           Bfloat16* panel) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel + at(row, dim)), coordinates);
   }
 };
@@ -208,7 +175,8 @@ struct BaseLayout {
     return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
            dim % kBlockDims / 2 * kBlockDims + row % kTileRows * 2 + dim % 2;
   }
-  static inline void store(__m256i coordinates, std::uint32_t row, std::uint32_t dim, Bfloat16* panel) {
+  static inline void store(__m256i coordinates, std::uint32_t row, std::uint32_t dim, std::uint32_t /*depth*/,
+                           Bfloat16* panel) {
     alignas(32) std::uint32_t pairs[kLanes / 2];
     _mm256_store_si256(reinterpret_cast<__m256i*>(pairs), coordinates);
     Bfloat16* out = panel + at(row, dim);
@@ -216,58 +184,18 @@ struct BaseLayout {
   }
 };
 
-// Sums of squares over a row: of its values, of their rounded selves, of what rounding lost.
-struct RowSquares {
-  float exact, rounded, lost;
-};
-
-template <typename Layout>
-inline RowSquares pack_row(const float* values, std::uint32_t dims, std::uint32_t depth, std::uint32_t row,
-                           Bfloat16* panel) {
-  __m512 exact = _mm512_setzero_ps();
-  __m512 rounded = _mm512_setzero_ps();
-  __m512 lost = _mm512_setzero_ps();
-  for (std::uint32_t d = 0; d < depth; d += kLanes) {
-    const std::uint32_t left = d < dims ? dims - d : 0;
-    const auto lanes = static_cast<__mmask16>(left >= kLanes ? 0xffffu : (1u << left) - 1u);
-    const __m512 value = _mm512_maskz_loadu_ps(lanes, values + d);
-    const __m512i bits = round_to_bfloat16(value);
-    const __m512 near = _mm512_castsi512_ps(bits);
-    const __m512 difference = _mm512_sub_ps(value, near);
-    exact = _mm512_fmadd_ps(value, value, exact);
-    rounded = _mm512_fmadd_ps(near, near, rounded);
-    lost = _mm512_fmadd_ps(difference, difference, lost);
-    Layout::store(_mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)), row, d, panel);
-  }
-  return {_mm512_reduce_add_ps(exact), _mm512_reduce_add_ps(rounded), _mm512_reduce_add_ps(lost)};
-}
-
-template <typename Layout>
-inline void clear_rows(std::uint32_t first, std::uint32_t depth, Bfloat16* panel) {
-  for (std::uint32_t row = first; row < kWidth; ++row)
-    for (std::uint32_t d = 0; d < depth; ++d) panel[Layout::at(row, d)] = 0;
-}
-
 void pack_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                       float* panel) {
   auto* out = reinterpret_cast<Bfloat16*>(panel);
-  for (std::uint32_t r = 0; r < rows; ++r) {
-    const RowSquares squares = pack_row<QueryLayout>(values + r * row_stride, dims, depth_of(dims), r, out);
-    out[QueryLayout::at(r, dims)] = norm_above(squares.lost);
-    out[QueryLayout::at(r, dims + 1)] = norm_above(squares.rounded);
-  }
-  clear_rows<QueryLayout>(rows, depth_of(dims), out);
+  pack_query_rows<QueryLayout>(values, row_stride, rows, dims, depth_of(dims), out);
+  clear_rows<QueryLayout>(rows, kWidth, depth_of(dims), out);
 }
 
 void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                      float* panel) {
   auto* out = reinterpret_cast<Bfloat16*>(panel);
-  for (std::uint32_t r = 0; r < rows; ++r) {
-    const RowSquares squares = pack_row<BaseLayout>(values + r * row_stride, dims, depth_of(dims), r, out);
-    out[BaseLayout::at(r, dims)] = norm_above(squares.exact);
-    out[BaseLayout::at(r, dims + 1)] = norm_above(squares.lost);
-  }
-  clear_rows<BaseLayout>(rows, depth_of(dims), out);
+  pack_base_rows<BaseLayout>(values, row_stride, rows, dims, depth_of(dims), out);
+  clear_rows<BaseLayout>(rows, kWidth, depth_of(dims), out);
 }
 
 std::size_t floats_of_row(std::uint32_t dims) { return depth_of(dims) * sizeof(Bfloat16) / sizeof(float); }
@@ -278,7 +206,8 @@ const ScreenKernel kAmxScreen{
     .name = "amx",
     .query_width = kWidth,
     .base_width = kWidth,
-    .looseness = 0.0033,
+    .looseness = kBfloat16Looseness,
+    .speedup = 7.0,
     .ns_per_dim = 0.0018,
     .ns_per_pair = 0.12,
     .stops_early = false,

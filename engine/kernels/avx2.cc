@@ -266,6 +266,7 @@ const TileKernel kAvx2Kernel{
                .query_width = kQueryWidth,
                .base_width = kBaseWidth,
                .looseness = 0.0,
+               .speedup = 1.0,
                .ns_per_dim = 0.015,
                .ns_per_pair = 0.05,
                .stops_early = true,

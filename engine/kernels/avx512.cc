@@ -1,8 +1,8 @@
-// AVX-512F: a 14 x 32 outer product. 28 accumulators, two base vectors and one broadcast fill 31 of the 32 registers;
-// each dimension costs 16 loads for 28 fused multiply-adds, so the two FMA ports, not the loads, are the limit.
+// AVX-512F: blocks of 14 x 32 pairs (avx512_blocks.h).
 // Nothing from the standard library may be instantiated here: this file's flags must not leak into shared inline code.
 #include <immintrin.h>
 
+#include "engine/kernels/avx512_blocks.h"
 #include "engine/kernels/avx512_few_queries.h"
 #include "engine/kernels/avx512_keys.h"
 #include "engine/kernels/avx512_row_pairs.h"
@@ -18,74 +18,18 @@
 namespace simtile::kernels {
 namespace {
 
-constexpr std::uint32_t kQueryWidth = 14;
-constexpr std::uint32_t kBaseWidth = 32;
-// A query panel of this many dimensions (14 x 384 floats, 21 KiB) stays in the 32 KiB L1 while base panels stream.
-constexpr std::uint32_t kDimsBlock = 384;
-
 struct PanelWidths {
   static constexpr std::uint32_t kQuery = kQueryWidth;
   static constexpr std::uint32_t kBase = kBaseWidth;
 };
-struct Block {
-  __m512 score[kQueryWidth][2];
-};
-
-template <typename Metric>
-inline __attribute__((always_inline)) void accumulate(const float* query, const float* base, std::uint32_t dims,
-                                                      Block& block) {
-  for (std::uint32_t d = 0; d < dims; ++d) {
-    SIMTILE_READS(query);
-    SIMTILE_READS(base);
-    const __m512 base0 = _mm512_loadu_ps(base);
-    const __m512 base1 = _mm512_loadu_ps(base + kLanes);
-#pragma GCC unroll 14
-    for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-      const __m512 broadcast = _mm512_set1_ps(query[q]);
-      block.score[q][0] = Metric::step(broadcast, base0, block.score[q][0]);
-      block.score[q][1] = Metric::step(broadcast, base1, block.score[q][1]);
-    }
-    query += kQueryWidth;
-    base += kBaseWidth;
-  }
-}
-
-inline __attribute__((always_inline)) void load_partial(const float* partial, Block& block) {
-#pragma GCC unroll 14
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-    block.score[q][0] = partial ? _mm512_loadu_ps(partial + q * kBaseWidth) : _mm512_setzero_ps();
-    block.score[q][1] = partial ? _mm512_loadu_ps(partial + q * kBaseWidth + kLanes) : _mm512_setzero_ps();
-  }
-}
-
-inline __attribute__((always_inline)) void store_partial(const Block& block, float* partial) {
-#pragma GCC unroll 14
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-    _mm512_storeu_ps(partial + q * kBaseWidth, block.score[q][0]);
-    _mm512_storeu_ps(partial + q * kBaseWidth + kLanes, block.score[q][1]);
-  }
-}
 
 // Most blocks hold no survivor: one comparison with the weaker bound of each pair tells. Which side a survivor is for
 // is asked only in the query rows that hold one, and appended without a branch: either is as likely as not.
 template <typename Metric>
 inline __attribute__((always_inline)) void emit(const Block& block, const Strip& strip, std::uint32_t column,
                                                 Survivors& for_queries, Survivors& for_bases) {
-  constexpr __mmask16 kAll = 0xffff;
   std::uint32_t masks[kQueryWidth];
-  std::uint32_t rows_hit = 0;
-#pragma GCC unroll 14
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q) {
-    const Bounds bounds0 = bounds_of<Metric>(strip, q, column);
-    const Bounds bounds1 = bounds_of<Metric>(strip, q, column + kLanes);
-    const __mmask16 mask0 =
-        Metric::passes(kAll, block.score[q][0], Metric::weaker(bounds0.for_query, bounds0.for_base));
-    const __mmask16 mask1 =
-        Metric::passes(kAll, block.score[q][1], Metric::weaker(bounds1.for_query, bounds1.for_base));
-    masks[q] = static_cast<std::uint32_t>(mask0) | (static_cast<std::uint32_t>(mask1) << kLanes);
-    rows_hit |= static_cast<std::uint32_t>(masks[q] != 0) << q;
-  }
-  rows_hit &= (1u << strip.query_rows) - 1u;
+  std::uint32_t rows_hit = find_hits<Metric>(block, strip, column, masks);
   if (__builtin_expect(rows_hit == 0, 1)) return;
   alignas(64) float scores[kQueryWidth * kBaseWidth];
   store_partial(block, scores);
@@ -102,23 +46,6 @@ inline __attribute__((always_inline)) void emit(const Block& block, const Strip&
       append(Metric::passes(hit, score, bounds.for_base), score, pairs, for_bases);
     }
   } while (rows_hit != 0);
-}
-
-// A screen lets many pairs through: the lanes of a hit are appended at once, for whichever side they are.
-template <typename Metric>
-inline __attribute__((always_inline)) void emit_either(const Block& block, const Strip& strip, std::uint32_t column,
-                                                       Survivors& for_either) {
-#pragma GCC unroll 14
-  for (std::uint32_t q = 0; q < kQueryWidth; ++q)
-#pragma GCC unroll 2
-    for (std::uint32_t half = 0; half < 2; ++half) {
-      const Bounds bounds = bounds_of<Metric>(strip, q, column + half * kLanes);
-      const __mmask16 all = q < strip.query_rows ? 0xffff : 0;
-      const __mmask16 hit =
-          Metric::passes(all, block.score[q][half], Metric::weaker(bounds.for_query, bounds.for_base));
-      if (__builtin_expect(hit == 0, 1)) continue;
-      append(hit, block.score[q][half], pair_numbers(strip, q, column + half * kLanes), for_either);
-    }
 }
 
 // Whether some pair passes with its products in one more dimension.
@@ -141,32 +68,12 @@ inline __attribute__((always_inline)) bool some_pass(const Block& block, const S
   return any != 0;
 }
 
-// emit(block, first column) gets each block of finished scores.
-template <typename Metric, typename Emit>
-inline __attribute__((always_inline)) void for_each_block(const Strip& strip, Emit emit_block) {
-  for (std::uint32_t begin = 0; begin < strip.dims; begin += kDimsBlock) {
-    const std::uint32_t dims = strip.dims - begin < kDimsBlock ? strip.dims - begin : kDimsBlock;
-    const bool last = begin + dims == strip.dims;
-    const float* query = strip.query_panel + std::size_t{begin} * kQueryWidth;
-    for (std::uint32_t panel = 0; panel < strip.base_panel_count; ++panel) {
-      const float* base = strip.base_panels + (std::size_t{panel} * strip.dims + begin) * kBaseWidth;
-      float* partial = strip.partial_scores + std::size_t{panel} * kQueryWidth * kBaseWidth;
-      Block block;
-      load_partial(begin == 0 ? nullptr : partial, block);
-      accumulate<Metric>(query, base, dims, block);
-      if (last)
-        emit_block(block, panel * kBaseWidth);
-      else
-        store_partial(block, partial);
-    }
-  }
-}
-
 template <typename Metric>
 SIMTILE_UNWATCHED void score_strip(const Strip& strip, Survivors& for_queries, Survivors& for_bases) {
   for_each_block<Metric>(
-      strip, [&](const Block& block, std::uint32_t column)
-                 __attribute__((always_inline)) { emit<Metric>(block, strip, column, for_queries, for_bases); });
+      strip, strip.dims, [&](const Block& block, std::uint32_t column) __attribute__((always_inline)) {
+        emit<Metric>(block, strip, column, for_queries, for_bases);
+      });
 }
 
 // The sums over all dimensions but the stops; false where the block ended at one of them.
@@ -205,19 +112,15 @@ template <typename Metric>
 SIMTILE_UNWATCHED void screen_strip(const Strip& strip, Survivors& for_either) {
   if (strip.stops != nullptr) return screen_strip_with_stops<Metric>(strip, for_either);
   for_each_block<Metric>(
-      strip, [&](const Block& block, std::uint32_t column)
-                 __attribute__((always_inline)) { emit_either<Metric>(block, strip, column, for_either); });
+      strip, strip.dims, [&](const Block& block, std::uint32_t column) __attribute__((always_inline)) {
+        emit_either<Metric>(block, strip, column, for_either);
+      });
 }
 
 void store_inner_products(const Strip& strip, float* scores, std::size_t stride) {
   for_each_block<InnerProduct>(
-      strip, [&](const Block& block, std::uint32_t column) __attribute__((always_inline)) {
-#pragma GCC unroll 14
-        for (std::uint32_t q = 0; q < kQueryWidth; ++q)
-          if (q < strip.query_rows) {
-            _mm512_storeu_ps(scores + q * stride + column, block.score[q][0]);
-            _mm512_storeu_ps(scores + q * stride + column + kLanes, block.score[q][1]);
-          }
+      strip, strip.dims, [&](const Block& block, std::uint32_t column) __attribute__((always_inline)) {
+        store_scores(block, strip, scores + column, stride);
       });
 }
 
@@ -240,7 +143,19 @@ void pack_edge(const float* values, std::size_t row_stride, std::uint32_t rows, 
 
 void pack_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                       float* panel) {
-  pack_edge<kQueryWidth>(values, row_stride, rows, 0, dims, panel);
+  std::uint32_t d = 0;
+  if (rows == kQueryWidth)
+    for (; d + kLanes <= dims; d += kLanes) {
+      __m512 lanes_of_row[16] = {};
+      __m512 rows_of_dim[16];
+#pragma GCC unroll 14
+      for (std::uint32_t r = 0; r < kQueryWidth; ++r) lanes_of_row[r] = _mm512_loadu_ps(values + r * row_stride + d);
+      transpose16(lanes_of_row, rows_of_dim);
+#pragma GCC unroll 16
+      for (std::uint32_t i = 0; i < kLanes; ++i)
+        _mm512_mask_storeu_ps(panel + std::size_t{d + i} * kQueryWidth, (1u << kQueryWidth) - 1u, rows_of_dim[i]);
+    }
+  pack_edge<kQueryWidth>(values, row_stride, rows, d, dims, panel);
 }
 
 void pack_row_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
@@ -274,6 +189,7 @@ const TileKernel kAvx512Kernel{
                .query_width = kQueryWidth,
                .base_width = kBaseWidth,
                .looseness = 0.0,
+               .speedup = 1.0,
                .ns_per_dim = 0.015,
                .ns_per_pair = 0.05,
                .stops_early = true,

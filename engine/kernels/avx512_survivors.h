@@ -55,5 +55,18 @@ inline __attribute__((always_inline)) __m512i pair_numbers(const Strip& strip, s
   return _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(strip.first_pair + (q << kQueryShift) + column)), lane);
 }
 
+// Appends the pairs of the rows in `rows_hit`: of row q those in masks[q], whose scores begin at q * stride.
+inline __attribute__((always_inline)) void append_rows(const std::uint32_t* masks, std::uint32_t rows_hit,
+                                                       const float* scores, std::size_t stride, const Strip& strip,
+                                                       std::uint32_t column, Survivors& survivors) {
+  for (; rows_hit != 0; rows_hit &= rows_hit - 1) {
+    const auto q = static_cast<std::uint32_t>(__builtin_ctz(rows_hit));
+#pragma GCC unroll 2
+    for (std::uint32_t half = 0; half < 2; ++half)
+      append(static_cast<__mmask16>(masks[q] >> (half * kLanes)), _mm512_load_ps(scores + q * stride + half * kLanes),
+             pair_numbers(strip, q, column + half * kLanes), survivors);
+  }
+}
+
 }  // namespace
 }  // namespace simtile::kernels

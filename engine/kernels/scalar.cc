@@ -309,6 +309,7 @@ const TileKernel kScalarKernel{
                .query_width = kWidth,
                .base_width = kWidth,
                .looseness = 0.0,
+               .speedup = 1.0,
                .ns_per_dim = 0.015,
                .ns_per_pair = 0.05,
                .stops_early = true,

@@ -45,8 +45,22 @@ bool has_matrix_unit() noexcept {
   return has;
 }
 
+bool has_bfloat16_products() noexcept {
+  constexpr unsigned kBfloat16 = 1u << 5;  // of leaf 7, subleaf 1, EAX
+  static const bool has = [] {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return is_supported(Isa::kAvx512) && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kBfloat16) != 0;
+  }();
+  return has;
+}
+
 const ScreenKernel& select_screen_kernel(Isa isa) {
   return isa == Isa::kAuto && has_matrix_unit() ? kAmxScreen : select_kernel(isa).screen;
+}
+
+const ScreenKernel& select_look_kernel(Isa isa) {
+  const bool in_vectors = isa == Isa::kAuto && !has_matrix_unit() && has_bfloat16_products();
+  return in_vectors ? kAvx512Bf16Screen : select_screen_kernel(isa);
 }
 
 const BlockKernel& block_kernel_of(const TileKernel& kernel) noexcept {

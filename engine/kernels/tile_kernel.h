@@ -134,6 +134,7 @@ struct ScreenKernel {
   std::uint32_t query_width;
   std::uint32_t base_width;
   double looseness;    // 0: bounds are inner products
+  double speedup;      // of a first look over the definition's kernel; 1 where there is none
   double ns_per_dim;   // of a pair, beside the other costs that tell whether a screen pays (screen/prediction.cc)
   double ns_per_pair;  // and what does not depend on the dimensions
   bool stops_early;    // whether it heeds Strip::stops
@@ -173,13 +174,18 @@ extern const TileKernel kScalarKernel;
 extern const TileKernel kAvx2Kernel;    // AVX2 and FMA
 extern const TileKernel kAvx512Kernel;  // AVX-512F
 extern const ScreenKernel kAmxScreen;   // AMX with bfloat16, beside AVX-512F
+extern const ScreenKernel kAvx512Bf16Screen;
 
 // The kernel for `isa`; kAuto is the widest that this processor runs. Throws Error(kInvalidArgument) for a set that
 // this processor lacks.
 const TileKernel& select_kernel(Isa isa);
 bool is_supported(Isa isa) noexcept;
-// The same for the first look of a screen: a named set's own; with kAuto, the matrix unit where there is one.
+// The same for a screen's first bounds: a named set's own; with kAuto the matrix unit, where there is one.
 const ScreenKernel& select_screen_kernel(Isa isa);
+// And for a first look without a screen, in which no block ends early: with kAuto one in bfloat16, on the matrix unit
+// or else in vectors.
+const ScreenKernel& select_look_kernel(Isa isa);
 bool has_matrix_unit() noexcept;
+bool has_bfloat16_products() noexcept;  // AVX512_BF16
 
 }  // namespace simtile::kernels

@@ -28,7 +28,8 @@ struct PairCosts {
   double survivor, direct;
 };
 PairCosts pair_costs(const Shapes& shapes) noexcept {
-  return shapes.plans_a_look() ? PairCosts{64.0, 7.0} : PairCosts{8.0, 0.0};
+  if (!shapes.plans_a_look()) return {8.0, 0.0};
+  return {9.1 * shapes.look_speedup, shapes.look_speedup};
 }
 
 // The least r for which r or more of `kept` marked rows are among `sampled` of `rows` with a probability of kTooTight

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/base/arena.h"
 #include "engine/base/checked.h"
 #include "engine/screen/orthonormalize.h"
 #include "engine/storage/row_norm.h"
@@ -14,6 +15,7 @@ namespace simtile::screen {
 namespace {
 
 constexpr std::uint64_t kRowsOfAPiece = 32;  // the sample is pieces of consecutive rows
+constexpr std::uint32_t kMostReaders = 8;    // whose windows sample_rows() leaves room for
 constexpr std::uint64_t kMostSampled = 4096;
 constexpr std::uint64_t kMostBytes = std::uint64_t{48} << 20;
 constexpr std::uint64_t kMostPrefixDims = 256;
@@ -81,26 +83,26 @@ std::uint64_t preferred_prefix_dims(std::uint64_t columns, std::uint64_t sampled
 }
 
 Sample::Sample(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows& rows, std::uint64_t row_count,
-               std::uint64_t columns, std::uint64_t sampled)
-    : by_row(budget, kernel, sampled, columns) {
-  std::vector<float> row(columns);
+               std::uint64_t columns, std::uint64_t sampled, const Workers& workers)
+    : by_row(budget, kernel, sampled, columns), squared_norms(sampled) {
   const std::uint64_t pieces = divide_up(sampled, kRowsOfAPiece);
-  std::uint64_t taken = 0;
-  for (std::uint64_t piece = 0; piece < pieces; ++piece) {
+  parallel_for_each(std::min(workers.threads, kMostReaders), 0, pieces, 1, [&](std::uint64_t piece) {
+    std::vector<float> row(columns);
+    const std::uint64_t taken = piece * kRowsOfAPiece;
     const std::uint64_t count = std::min(kRowsOfAPiece, sampled - taken);
     const std::uint64_t first = taken + (pieces > 1 ? (row_count - sampled) / (pieces - 1) * piece : 0);
     DenseRows::Window window = rows.window(first, count);
     window.load(0, count);
-    for (std::uint64_t r = 0; r < count; ++r, ++taken) {
+    for (std::uint64_t r = 0; r < count; ++r) {
       window.decode_stored(r, row.data());
       const double norm = row_norm(row.data(), columns);
-      squared_norms.push_back(static_cast<float>(norm * norm));
+      squared_norms[taken + r] = static_cast<float>(norm * norm);
       const double inverse = inverse_norm(norm);
       for (float& value : row) value = unit_value(value, inverse);
-      by_row.set_row(taken, row.data());
+      by_row.set_row(taken + r, row.data());
     }
     window.close();
-  }
+  });
 }
 
 Basis make_basis(PageBudget& budget, const kernels::TileKernel& kernel, const Sample& sample, std::uint64_t columns,
@@ -149,7 +151,7 @@ Basis find_basis(PageBudget& budget, const kernels::TileKernel& kernel, DenseRow
   if (sampled < kFewestRows)
     throw Error(ErrorCode::kBudgetTooSmall, "the budget leaves no room to sample rows of " + std::to_string(columns) +
                                                 " columns; give a larger one");
-  const Sample sample(budget, kernel, rows, row_count, columns, sampled);
+  const Sample sample(budget, kernel, rows, row_count, columns, sampled, workers);
   return make_basis(budget, kernel, sample, columns, preferred_prefix_dims(columns, sampled), workers);
 }
 

@@ -27,7 +27,7 @@ struct Basis {
 // Unit rows of a matrix, spread over it.
 struct Sample {
   Sample(PageBudget& budget, const kernels::TileKernel& kernel, DenseRows& rows, std::uint64_t row_count,
-         std::uint64_t columns, std::uint64_t sampled);
+         std::uint64_t columns, std::uint64_t sampled, const Workers& workers);
   PackedRows by_row;                 // sampled x columns
   std::vector<float> squared_norms;  // as stored
 };

@@ -242,7 +242,7 @@ class CostModel {
   // A pair of a job without a screen; a first look would leave so many.
   double without(double share_looked) const noexcept {
     const double in_tile = dims_ * kNsPerDimInTile + kNsPerPairInTile;
-    if (!job_->looks_first) return in_tile;
+    if (job_->look == nullptr) return in_tile;
     const auto bases = static_cast<double>(job_->base_rows);
     const auto wanted = static_cast<double>(job_->top_k);
     const bool guesses = job_->guessed_rank > 0.0;
@@ -256,7 +256,7 @@ class CostModel {
       before = static_cast<double>(job_->query_rows) * (kNsPerRowGuessed + dims_ * kNsPerDimGuessed) / pairs_;
     else if (job_->self_join)
       before = sides * rows_before / bases * in_tile;
-    const double looking = before + dims_ * kernel_->ns_per_dim + kernel_->ns_per_pair +
+    const double looking = before + dims_ * job_->look->ns_per_dim + job_->look->ns_per_pair +
                            left * (kNsPerPairLeft + dims_ * kNsPerDimDefinition);
     // Where too many pairs are left, the job goes on without looking.
     return std::min(looking, in_tile);
@@ -270,6 +270,11 @@ class CostModel {
   double share_entering_ = 0.0;
 };
 
+// Of a job without a screen.
+double share_looked(const SampledQueries& queries, const PredictedJob& job) {
+  return queries.share_left(job.look != nullptr ? job.look->looseness : 0.0);
+}
+
 }  // namespace
 
 double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueries& queries, std::uint64_t columns,
@@ -278,7 +283,7 @@ double least_cost(const kernels::ScreenKernel& screen_kernel, const SampledQueri
   const double left = queries.share_left(queries.least_residual(prefix_dims));
   return model.share_of_without(model.making(prefix_dims),
                                 model.first_bound(kScreenStep) + left * model.bound_by_rows() + model.definition(0.0),
-                                queries.share_left(screen_kernel.looseness));
+                                share_looked(queries, job));
 }
 
 Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const kernels::ScreenKernel& screen_kernel,
@@ -290,7 +295,7 @@ Prediction predict(PageBudget& budget, const kernels::TileKernel& kernel, const 
         SampledBlocks(budget, screen_kernel, sample, queries, coordinates).shares_left(basis.prefix_dims, job.workers);
   const CostModel model(screen_kernel, job, basis.columns);
   const double making = model.making(basis.prefix_dims);
-  const double looked = queries.share_left(screen_kernel.looseness);
+  const double looked = share_looked(queries, job);
   const double definition = model.definition(queries.share_left(static_cast<double>(coordinates.slack)));
   const bool is_loose = screen_kernel.looseness > 0.0;
   Prediction best;

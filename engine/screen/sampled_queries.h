@@ -16,7 +16,7 @@ struct PredictedJob {
   std::uint64_t query_rows = 1;
   std::uint64_t base_rows = 1;
   bool self_join = false;
-  bool looks_first = false;   // without a screen, the same kernel takes a first look at all coordinates
+  const kernels::ScreenKernel* look = nullptr;  // without a screen, takes a first look at all coordinates; may be null
   double guessed_rank = 0.0;  // without a screen, so many base rows are better than a row's guessed bound; 0: none is
   bool base_is_screened = false;  // there is a screen file of the base already
   Workers workers;

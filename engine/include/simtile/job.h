@@ -112,9 +112,10 @@ struct JobPlan {
   double flops = 0.0;              // of the matrix product, without a screen
   std::uint64_t bytes_read = 0, bytes_spilled = 0, output_bytes = 0;  // bytes_spilled is an estimate
   std::uint64_t sample_rows = 0;  // base rows that bounds are guessed from before the first tile, or 0
-  std::string first_look_isa;     // what bounds pairs by all of their coordinates, rounded, first: "amx", or nothing
-  bool screened = false;          // pairs are bounded first; then, foretold:
-  std::string screen_isa;         // what computes the first bound: an Isa or "amx"
+  // What bounds pairs by all of their coordinates, rounded, first: "amx", "avx512_bf16", or nothing.
+  std::string first_look_isa;
+  bool screened = false;                                      // pairs are bounded first; then, foretold:
+  std::string screen_isa;                                     // what computes the first bound: an Isa or "amx"
   std::uint64_t screen_first_dims = 0, screen_next_dims = 0;  // coordinates of the two bounds
   double screen_left_first = 1.0, screen_left_next = 1.0;     // shares of the pairs that they leave
   double screen_cost = 1.0;                                   // the job's time, as a share of that without
