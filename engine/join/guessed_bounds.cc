@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/base/arena.h"
 #include "engine/formats/counter_random.h"
 #include "engine/join/pipeline.h"
 #include "engine/storage/matrix_writer.h"
@@ -13,11 +14,22 @@ namespace simtile::join {
 namespace {
 
 // Rows are written as they are scored: a cosine's at norm one.
-void append_dense(const std::vector<std::uint64_t>& rows, Side& field, storage::MatrixWriter& sample) {
-  std::vector<std::byte> stored(static_cast<std::size_t>(field.dense->row_stride_bytes()));
-  std::vector<float> values(static_cast<std::size_t>(field.matrix.columns()));
-  for (const std::uint64_t row : rows) {
-    field.dense->decode_row(row, stored, values.data());
+void append_dense(const std::vector<std::uint64_t>& rows, Side& field, std::uint32_t threads,
+                  storage::MatrixWriter& sample) {
+  constexpr std::uint64_t kBytesAtOnce = 256 << 10, kRowsOfATask = 4;
+  const std::uint64_t columns = field.matrix.columns();
+  const std::uint64_t at_once = std::max<std::uint64_t>(1, kBytesAtOnce / (columns * sizeof(float)));
+  std::vector<float> values;
+  for (std::uint64_t begin = 0, end; begin < rows.size(); begin = end) {
+    end = std::min<std::uint64_t>(begin + at_once, rows.size());
+    values.resize(static_cast<std::size_t>((end - begin) * columns));
+    run_in_arena(threads, [&] {
+      parallel_pieces(begin, end, kRowsOfATask, [&](std::uint64_t first, std::uint64_t last) {
+        std::vector<std::byte> stored(static_cast<std::size_t>(field.dense->row_stride_bytes()));
+        for (std::uint64_t i = first; i < last; ++i)
+          field.dense->decode_row(rows[i], stored, values.data() + (i - begin) * columns);
+      });
+    });
     sample.append_rows(values);
   }
   field.dense->check_unchanged();
@@ -37,7 +49,7 @@ void append_sparse(const std::vector<std::uint64_t>& rows, Side& field, bool uni
 }
 
 storage::MatrixFile write_field(const std::vector<std::uint64_t>& rows, Side& field, bool unit_norm,
-                                const std::string& path) {
+                                std::uint32_t threads, const std::string& path) {
   const bool is_sparse = field.matrix.is_sparse();
   storage::MatrixWriterOptions options;
   options.layout = is_sparse ? storage::MatrixLayout::kCsr : storage::MatrixLayout::kDense;
@@ -48,7 +60,7 @@ storage::MatrixFile write_field(const std::vector<std::uint64_t>& rows, Side& fi
   if (is_sparse)
     append_sparse(rows, field, unit_norm, writer);
   else
-    append_dense(rows, field, writer);
+    append_dense(rows, field, threads, writer);
   writer.finish();
   storage::MatrixFile sample = storage::MatrixFile::open(path);
   os::remove_file(path);
@@ -117,9 +129,10 @@ std::unique_ptr<Side> write_sample(PreparedJob& job, Metric metric, const std::s
   const std::vector<std::uint64_t> rows = sampled_rows(job.shapes.base_rows, job.shapes.sample.rows);
   const std::string path = folder + "/sample.emb";
   const bool unit_norm = metric == Metric::kCosine;
-  auto sample = std::make_unique<Side>(write_field(rows, *job.base, unit_norm, path));
+  auto sample = std::make_unique<Side>(write_field(rows, *job.base, unit_norm, job.shapes.threads, path));
   for (const auto& field : job.base->more_fields)
-    sample->more_fields.push_back(std::make_unique<Side>(write_field(rows, *field, unit_norm, path)));
+    sample->more_fields.push_back(
+        std::make_unique<Side>(write_field(rows, *field, unit_norm, job.shapes.threads, path)));
   sample->open_rows(budget, false);
   return sample;
 }

@@ -139,13 +139,15 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
   return lease;
 }
 
+// A block that is read whole to be hashed costs less than one that is mapped for it, page by page.
 void LeasedSection::read(std::uint64_t offset, std::span<std::byte> bytes) {
+  std::vector<std::byte> whole;
   for (std::uint64_t block = offset / kBlockBytes; block * kBlockBytes < offset + bytes.size(); ++block) {
-    if ((blocks_[static_cast<std::size_t>(block)].load(std::memory_order_relaxed) & kChecked) != 0) continue;
-    Lease unchecked = lease(offset, bytes.size());
-    unchecked.load(0, bytes.size());
-    unchecked.close();
-    break;
+    if (are_checked(block, 1)) continue;
+    const std::uint64_t begin = block * kBlockBytes;
+    whole.resize(static_cast<std::size_t>(std::min(kBlockBytes, ContainerFile::padded_bytes(*section_) - begin)));
+    container_->read_section(*section_, begin, whole);
+    check_blocks(block, whole);
   }
   loaded_bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
   container_->read_section(*section_, offset, bytes);
