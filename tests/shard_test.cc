@@ -131,14 +131,15 @@ TEST(ShardPlan, PartsTakeEachPairOnceAndAboutAlikeMany) {
         shapes.query_rows = rows;
         shapes.base_rows = self_join ? rows : 33;
         shapes.self_join = self_join;
-        const std::uint64_t all = plan::pairs_of_rows(shapes, 0, rows);
+        const std::uint64_t all = plan::distinct_pairs_of_rows(shapes, 0, rows);
         std::uint64_t end = 0;
         for (std::uint32_t number = 1; number <= count; ++number) {
           const plan::Part part = plan::part_of(shapes, {number, count});
           EXPECT_EQ(part.query_begin, end);
           EXPECT_LE(part.query_begin, part.query_end);
           end = part.query_end;
-          EXPECT_LE(plan::pairs_of_rows(shapes, part.query_begin, part.query_end), all / count + shapes.base_rows);
+          EXPECT_LE(plan::distinct_pairs_of_rows(shapes, part.query_begin, part.query_end),
+                    all / count + shapes.base_rows);
         }
         EXPECT_EQ(end, rows);
       }

@@ -36,16 +36,9 @@ Checkpointer::Checkpointer(WorkFolder& folder, const plan::Shapes& shapes, const
         kBytesPerSecond;
 }
 
-// Of all that this process has to score.
-double Checkpointer::share_scored(std::uint64_t rows_done) const noexcept {
-  const std::uint64_t all = plan::pairs_of_rows(shapes_, plan_, first_row_, shapes_.query_end());
-  const std::uint64_t scored = plan::pairs_of_rows(shapes_, plan_, first_row_, rows_done);
-  return all == 0 ? 1.0 : static_cast<double>(scored) / static_cast<double>(all);
-}
-
 bool Checkpointer::is_due(std::uint64_t rows_done) const noexcept {
   if (least_seconds_ <= 0.0) return true;
-  const double share = share_scored(rows_done);
+  const double share = plan::share_of_pairs(shapes_, plan_, first_row_, rows_done);
   if (share <= 0.0 || seconds_since(last_) < least_seconds_) return false;
   const double cost = made_ == 0.0 ? first_cost_seconds_ : seconds_spent_ / made_;
   const double worthwhile = worthwhile_checkpoints(seconds_since(start_) / share, cost);
@@ -122,7 +115,7 @@ void Checkpointer::put_by_all(std::uint64_t rows_done) {
   done_.scores_twice = plan_.scores_twice;
   folder_.publish(done_);
   last_ = Clock::now();
-  share_at_last_ = share_scored(rows_done);
+  share_at_last_ = plan::share_of_pairs(shapes_, plan_, first_row_, rows_done);
   seconds_spent_ += seconds_since(start);
   made_ += 1.0;
 }

@@ -54,7 +54,6 @@ class Checkpointer {
   RunInfo write_rows(std::uint64_t begin, std::uint64_t end);
   RunInfo write_candidates(std::uint64_t partners_begin, std::uint64_t rows_done);
   void put_by_new_candidates(std::uint64_t rows_done);
-  double share_scored(std::uint64_t rows_done) const noexcept;
 
   WorkFolder& folder_;
   const plan::Shapes& shapes_;
@@ -65,8 +64,8 @@ class Checkpointer {
   std::uint64_t partners_put_by_ = 0;       // resident: done_.candidates are of pairs with the rows below
   Clock::time_point start_ = Clock::now();  // of the tiles
   Clock::time_point last_ = start_;
-  std::uint64_t first_row_ = 0;  // this process's
-  double share_at_last_ = 0.0;
+  std::uint64_t first_row_ = 0;      // this process's
+  double share_at_last_ = 0.0;       // of what this process has to score
   double first_cost_seconds_ = 0.0;  // as expected
   double seconds_spent_ = 0.0;
   double made_ = 0.0;  // checkpoints

@@ -148,7 +148,7 @@ void Run::take_earlier_sample() {
 }
 
 // A search puts nothing by but rows that are done, nor does a self-join that scores pairs twice.
-bool Run::puts_candidates_by() const noexcept { return prepared_.shapes.self_join && !prepared_.plan.scores_twice; }
+bool Run::puts_candidates_by() const noexcept { return plan::meets_later_rows_alone(prepared_.shapes, prepared_.plan); }
 
 // Takes up what an earlier process left, or clears the folder.
 void Run::restore() {
@@ -266,10 +266,7 @@ void Run::put_by_quietly() {
 }
 
 double Run::share_done(std::uint64_t rows) const {
-  const plan::Shapes& shapes = prepared_.shapes;
-  const std::uint64_t begin = shapes.query_begin();
-  const auto total = static_cast<double>(plan::pairs_of_rows(shapes, prepared_.plan, begin, shapes.query_end()));
-  return total > 0 ? static_cast<double>(plan::pairs_of_rows(shapes, prepared_.plan, begin, rows)) / total : 1.0;
+  return plan::share_of_pairs(prepared_.shapes, prepared_.plan, prepared_.shapes.query_begin(), rows);
 }
 
 RunSeries::Sample Run::sample_of_now() const {

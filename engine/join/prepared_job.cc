@@ -223,6 +223,13 @@ PreparedJob::PreparedJob(const JobInput& input, const JobOptions& options) {
   identity_ = job_identity(field_entries_, shapes.self_join, shapes, options);
 }
 
+// The smallest budget that works is that of the simplest plan, which was the first.
+void PreparedJob::make_plan_anew() {
+  const std::uint64_t smallest = plan.smallest_bytes;
+  plan = plan::make_plan(shapes, budget_bytes);
+  plan.smallest_bytes = smallest;
+}
+
 // A first look holds rows and panels of two kinds: not where so few rows would be left to a stripe that making base
 // rows ready took back what it gains.
 void PreparedJob::plan_first_look() {
@@ -235,12 +242,11 @@ void PreparedJob::plan_first_look() {
   shapes.base_width = first.base_width;
   shapes.sample = plan::choose_sample(shapes);
   try {
-    plan = plan::make_plan(shapes, budget_bytes);
+    make_plan_anew();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kBudgetTooSmall) throw;
     plan.stripe_rows = 0;
   }
-  plan.smallest_bytes = without.smallest_bytes;
   if (plan.stripe_rows >= 512 || plan.stripe_rows >= without.stripe_rows / 2) return;
   shapes = shapes_without;
   plan = without;
@@ -249,10 +255,8 @@ void PreparedJob::plan_first_look() {
 // The plan was made as if there were room for the sample it was made for.
 void PreparedJob::plan_sample() {
   if (take_sample(shapes.sample)) return;
-  const std::uint64_t smallest = plan.smallest_bytes;
   shapes.sample = {};
-  plan = plan::make_plan(shapes, budget_bytes);
-  plan.smallest_bytes = smallest;
+  make_plan_anew();
 }
 
 // The search takes the place of the pipeline that comes after it, and more where that is too little.
@@ -283,9 +287,7 @@ plan::Shapes PreparedJob::sample_search(std::uint64_t first_row) const {
 
 void PreparedJob::take_pair_scoring(PairScoring pairs) {
   shapes.pairs = pairs;
-  const std::uint64_t smallest = plan.smallest_bytes;
-  plan = plan::make_plan(shapes, budget_bytes);
-  plan.smallest_bytes = smallest;
+  make_plan_anew();
   plan_sample();
 }
 

@@ -29,7 +29,9 @@ struct PreparedJob {
   // Of the matrices and screens, so far.
   std::uint64_t bytes_read() const noexcept { return base->loaded_bytes() + (queries ? queries->loaded_bytes() : 0); }
 
-  // Plans anew, where an earlier process has settled how often pairs are scored.
+  // For shapes that have changed.
+  void make_plan_anew();
+  // The same, where an earlier process has settled how often pairs are scored.
   void take_pair_scoring(PairScoring pairs);
   // Takes this sample for the job's, or none; false where the budget has no room to search it.
   bool take_sample(const plan::Sample& sample);

@@ -107,12 +107,11 @@ bool ScreenSetup::plan_with_screen() {
   const std::uint64_t rows = job_.shapes.query_rows;
   const std::uint64_t least = std::min({kFewestStripeRows, std::max(kFewestStripeRows / 2, rows / 12), rows});
   try {
-    job_.plan = plan::make_plan(job_.shapes, job_.budget_bytes);
+    job_.make_plan_anew();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kBudgetTooSmall) throw;
     return false;
   }
-  job_.plan.smallest_bytes = plan_without_.smallest_bytes;
   return job_.plan.stripe_rows >= least;
 }
 

@@ -14,7 +14,7 @@ std::uint64_t row_after_pairs(const Shapes& shapes, std::uint64_t pairs) noexcep
   std::uint64_t high = shapes.query_rows;
   while (low < high) {
     const std::uint64_t middle = low + (high - low) / 2;
-    if (pairs_of_rows(shapes, 0, middle) < pairs)
+    if (distinct_pairs_of_rows(shapes, 0, middle) < pairs)
       low = middle + 1;
     else
       high = middle;
@@ -26,7 +26,7 @@ std::uint64_t row_after_pairs(const Shapes& shapes, std::uint64_t pairs) noexcep
 std::uint64_t first_row_of(const Shapes& shapes, std::uint64_t number, std::uint64_t count) noexcept {
   if (number > count) return shapes.query_rows;
   if (!shapes.self_join) return share(shapes.query_rows, number - 1, count);
-  return row_after_pairs(shapes, share(pairs_of_rows(shapes, 0, shapes.query_rows), number - 1, count));
+  return row_after_pairs(shapes, share(distinct_pairs_of_rows(shapes, 0, shapes.query_rows), number - 1, count));
 }
 
 }  // namespace

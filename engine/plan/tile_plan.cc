@@ -167,8 +167,7 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   constexpr double kSecondsPerSpilledEntry = 100e-9;
   const auto stripes = static_cast<double>(divide_up(shapes.query_end() - shapes.query_begin(), plan.stripe_rows));
   const auto base_rows = static_cast<double>(shapes.base_end() - shapes.base_begin());
-  // Where a self-join scores pairs once, a stripe meets the rows from its own on.
-  const double loaded_rows = base_rows * (shapes.self_join && !plan.scores_twice ? (stripes + 1.0) / 2.0 : stripes);
+  const double loaded_rows = base_rows * (meets_later_rows_alone(shapes, plan) ? (stripes + 1.0) / 2.0 : stripes);
   const double panel_rows =
       loaded_rows * static_cast<double>(plan.stripe_rows) / static_cast<double>(plan.tile_columns);
   const double arrivals = static_cast<double>(shapes.found_rows()) * arrivals_of_row(shapes, plan.kept);
@@ -176,9 +175,10 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
                                static_cast<double>(plan.reservoir_capacity - plan.kept);
   const SpillWork spilled = spills(shapes, plan) ? spill_work(shapes, plan) : SpillWork{};
   const double second_time =
-      plan.scores_twice ? static_cast<double>(pairs_of_rows(shapes, shapes.query_begin(), shapes.query_end())) *
-                              static_cast<double>(multiplications_of_pair(shapes))
-                        : 0.0;
+      plan.scores_twice
+          ? static_cast<double>(distinct_pairs_of_rows(shapes, shapes.query_begin(), shapes.query_end())) *
+                static_cast<double>(multiplications_of_pair(shapes))
+          : 0.0;
   return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
          kSecondsPerPanelByte * panel_rows * static_cast<double>(panel_row_bytes(shapes)) +
          kSecondsPerSelectedKey * keys_selected + kSecondsPerMultiplication * second_time +
@@ -193,8 +193,7 @@ bool may_score_twice(const Shapes& shapes) {
 
 // Base rows that the stripe from this row on meets.
 std::uint64_t columns_of_stripe(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_row) noexcept {
-  const bool later_alone = shapes.self_join && !plan.scores_twice;
-  return later_alone ? shapes.base_rows - first_row : shapes.base_end() - shapes.base_begin();
+  return meets_later_rows_alone(shapes, plan) ? shapes.base_rows - first_row : shapes.base_end() - shapes.base_begin();
 }
 
 std::uint64_t narrower_columns(const Shapes& shapes, std::uint64_t columns) {
@@ -312,7 +311,7 @@ TileCursor::TileCursor(const Shapes& shapes, const TilePlan& plan, std::uint64_t
       base_end_(shapes.base_end()),
       stripe_rows_(plan.stripe_rows),
       tile_columns_(plan.tile_columns),
-      meets_later_rows_alone_(shapes.self_join && !plan.scores_twice) {
+      meets_later_rows_alone_(meets_later_rows_alone(shapes, plan)) {
   tile_.for_queries_alone = plan.scores_twice;
   begin_stripe(first_query_row);
 }
@@ -343,10 +342,15 @@ void TileCursor::advance() noexcept {
 
 std::uint64_t pairs_of_rows(const Shapes& shapes, const TilePlan& plan, std::uint64_t begin,
                             std::uint64_t end) noexcept {
-  return plan.scores_twice ? (end - begin) * (shapes.base_rows - 1) : pairs_of_rows(shapes, begin, end);
+  return plan.scores_twice ? (end - begin) * (shapes.base_rows - 1) : distinct_pairs_of_rows(shapes, begin, end);
 }
 
-std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept {
+double share_of_pairs(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_row, std::uint64_t row) noexcept {
+  const std::uint64_t all = pairs_of_rows(shapes, plan, first_row, shapes.query_end());
+  return all == 0 ? 1.0 : static_cast<double>(pairs_of_rows(shapes, plan, first_row, row)) / static_cast<double>(all);
+}
+
+std::uint64_t distinct_pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept {
   const std::uint64_t rows = end - begin;
   if (!shapes.self_join) return rows * (shapes.base_end() - shapes.base_begin());
   // Row i meets the base_rows - 1 - i rows behind it. The sum is rows * twice_mean / 2; exactly one factor is even.

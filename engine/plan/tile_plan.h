@@ -169,9 +169,14 @@ struct TilePlan {
   std::uint64_t smallest_bytes = 0;  // announced_budget() of the smallest with which make_plan succeeds
 };
 
+// A self-join's stripes meet the rows from their own on, where pairs are scored once.
+inline bool meets_later_rows_alone(const Shapes& shapes, const TilePlan& plan) noexcept {
+  return shapes.self_join && !plan.scores_twice;
+}
+
 // What a self-join's tiles find for rows whose state is not in memory goes to disk.
 inline bool spills(const Shapes& shapes, const TilePlan& plan) noexcept {
-  return shapes.self_join && !plan.resident && !plan.scores_twice;
+  return meets_later_rows_alone(shapes, plan) && !plan.resident;
 }
 
 // Neighbours that are kept of a row: as many as are wanted and as there are; none where all pairs are wanted.
@@ -239,9 +244,11 @@ double rows_loaded_for_survivors(const Shapes& shapes, const TilePlan& plan, dou
 // All of the part's. Of a screened job, without the rows that pairs which are left are scored by.
 Work work_of(const Shapes& shapes, const TilePlan& plan);
 
-// Pairs that a plan, or one that scores pairs once, scores for query rows [begin, end).
+// Pairs that the plan scores for query rows [begin, end), and those of them that rows before have not met.
 std::uint64_t pairs_of_rows(const Shapes& shapes, const TilePlan& plan, std::uint64_t begin,
                             std::uint64_t end) noexcept;
-std::uint64_t pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept;
+std::uint64_t distinct_pairs_of_rows(const Shapes& shapes, std::uint64_t begin, std::uint64_t end) noexcept;
+// Of all pairs from first_row on, those of the rows before `row`.
+double share_of_pairs(const Shapes& shapes, const TilePlan& plan, std::uint64_t first_row, std::uint64_t row) noexcept;
 
 }  // namespace simtile::plan
