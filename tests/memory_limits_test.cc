@@ -1,6 +1,17 @@
 // What a process may use, and whether that is short, as the kernel's files tell it: cgroup v1 and v2, nested, and the
 // machine's own memory.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
 
 #include "engine/memory/process_memory.h"
 #include "simtile/memory.h"
@@ -95,6 +106,68 @@ TEST(MemoryPressure, TheGroupsOwnIsAskedWhereThereIsOne) {
   files.with("/sys/fs/cgroup/a/memory.pressure", pressure("1.25"));
   EXPECT_EQ(MemoryPressure(files.root()).percent(), 1.25);
   EXPECT_FALSE(MemoryPressure(files.root())());
+}
+
+// A group of version 1 below this process's own.
+class MemoryGroup1 {
+ public:
+  explicit MemoryGroup1(std::uint64_t limit_bytes) {
+    std::string line;
+    for (std::ifstream groups("/proc/self/cgroup"); std::getline(groups, line);)
+      if (const std::size_t at = line.find(":memory:"); at != std::string::npos)
+        path_ = "/sys/fs/cgroup/memory" + line.substr(at + 8) + "/simtile-test-" + std::to_string(::getpid());
+    if (path_.empty() || ::mkdir(path_.c_str(), 0755) != 0) return;
+    std::ofstream(path_ + "/memory.limit_in_bytes") << limit_bytes;
+    made_ = std::filesystem::exists(path_ + "/memory.pressure_level");
+  }
+  ~MemoryGroup1() {
+    if (!path_.empty()) ::rmdir(path_.c_str());
+  }
+  MemoryGroup1(const MemoryGroup1&) = delete;
+  MemoryGroup1& operator=(const MemoryGroup1&) = delete;
+  bool is_there() const { return made_; }
+  void enter() const { std::ofstream(path_ + "/cgroup.procs") << ::getpid(); }
+
+ private:
+  std::string path_;
+  bool made_ = false;
+};
+
+// Pages of a file that do not fit are read again and again.
+void thrash(const std::string& path, std::uint64_t bytes) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const auto* pages = static_cast<const char*>(::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0));
+  volatile char sum = 0;
+  for (int turn = 0; turn < 4; ++turn)
+    for (std::uint64_t at = 0; at < bytes; at += 4096) sum = static_cast<char>(sum + pages[at]);
+  ::munmap(const_cast<char*>(pages), bytes);
+  ::close(fd);
+}
+
+// The kernel's own events, where this process may make such a group (root, cgroup v1); elsewhere the files above are
+// all there is to ask.
+TEST(MemoryPressure, AVersion1GroupTellsOfItsOwnAndOfItsEnd) {
+  const MemoryGroup1 group(32 * kMiB);
+  const TempFolder folder;
+  struct ::statfs files {};
+  ASSERT_EQ(::statfs(folder.path().c_str(), &files), 0);
+  if (!group.is_there() || files.f_type == TMPFS_MAGIC) return;  // there pages of files cannot be given up
+  write_bytes(folder / "file", "");
+  std::filesystem::resize_file(folder / "file", 64 * kMiB);  // its pages are charged to who reads them first
+  const pid_t child = ::fork();
+  if (child == 0) {
+    group.enter();
+    MemoryPressure is_short;
+    if (is_short()) ::_exit(1);
+    thrash(folder / "file", 64 * kMiB);
+    if (!is_short()) ::_exit(2);
+    ::sleep(3);
+    ::_exit(is_short() ? 3 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "1: before, 2: not during, 3: still after";
 }
 
 }  // namespace

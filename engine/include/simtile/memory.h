@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -38,8 +39,9 @@ struct MemoryOfFile {
 MemoryOfFile memory_of_file(const std::string& path);
 
 // Whether memory is short: tasks of this process's control group (version 2), or else of the machine, have waited for
-// memory for a tenth of the last ten seconds; until they wait for less than half of that. Never on kernels that do not
-// count it (CONFIG_PSI). For JobOptions::memory_is_short. Threads: one at a time.
+// memory for a tenth of the last ten seconds; until they wait for less than half of that. Or the kernel told of
+// pressure in this process's group (version 1, which this process may write to) less than three seconds ago. Never on
+// kernels that do neither. For JobOptions::memory_is_short. Threads: one at a time; copies share the group's events.
 class MemoryPressure {
  public:
   // `root` stands before /proc and /sys, for tests.
@@ -49,8 +51,11 @@ class MemoryPressure {
   double percent() const;
 
  private:
+  class GroupEvents;
+
   std::string path_;
-  bool is_short_ = false;
+  bool tasks_wait_ = false;
+  std::shared_ptr<GroupEvents> events_;
 };
 
 }  // namespace simtile
