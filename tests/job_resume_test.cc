@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <array>
 #include <atomic>
@@ -228,6 +229,27 @@ TEST(JobResume, AJoinStoppedBeforeItsFirstRowsMayScorePairsInTheOtherWay) {
   const JobReport report = run_job(input, out, options);
   EXPECT_GT(report.tiles_resumed, 0u);
   EXPECT_TRUE(read_bytes(out) == expected);
+}
+
+// Whatever its length: of a job that was stopped before it had a run, it was shorter.
+TEST(JobResume, AJournalOfAnotherVersionIsRefusedByName) {
+  const Fixture fixture;
+  const std::string out = fixture.folder / "out.knn";
+  for (const std::size_t length : {16u, 64u, 200u}) {
+    std::string journal = std::string("SIMTJRN\n\2", 9);
+    journal.resize(length, '\0');
+    const std::uint64_t hash = XXH3_64bits(journal.data(), journal.size());
+    journal.append(reinterpret_cast<const char*>(&hash), sizeof hash);
+    std::filesystem::create_directory(out + ".work");
+    write_bytes(out + ".work/journal", journal);
+    const std::string message = expect_error(ErrorCode::kCorrupt, [&] {
+      run_job({fixture.base, ""}, out, options_for(kLargeBudget));
+    });
+    EXPECT_NE(message.find("another version"), std::string::npos) << message;
+    JobOptions fresh = options_for(kLargeBudget);
+    fresh.fresh = true;
+    run_job({fixture.base, ""}, out, fresh);
+  }
 }
 
 TEST(JobResume, OnlyAJoinForTheBestKScoresPairsTwice) {

@@ -101,9 +101,9 @@ TEST(Shards, AsManyAsThereCanBeAreMergedInTheSmallestBudget) {
     for (std::uint32_t number = 1; number <= kMostShards; ++number)
       run_shard(input, fixture.out, options, number, kMostShards);
     options.budget_bytes = plan_job_at_least(input, least).smallest_budget_bytes + kKeptBytes;
-    std::filesystem::create_directory(fixture.out + ".work/merge");
-    write_bytes(fixture.out + ".work/merge/lock", "simtile work folder of process 1");
-    write_bytes(fixture.out + ".work/merge/1.run", "left by a merge that was killed");
+    std::filesystem::create_directory(fixture.out + ".work/merge-of-shards");
+    write_bytes(fixture.out + ".work/merge-of-shards/lock", "simtile work folder of process 1");
+    write_bytes(fixture.out + ".work/merge-of-shards/1.run", "left by a merge that was killed");
     const MergeReport report = merge_shards(input, fixture.out, options);
     EXPECT_EQ(report.shards, kMostShards);
     EXPECT_FALSE(std::filesystem::exists(fixture.out + ".work"));
@@ -111,6 +111,22 @@ TEST(Shards, AsManyAsThereCanBeAreMergedInTheSmallestBudget) {
     run_job(input, fixture.folder / "expected.knn", options);
     EXPECT_TRUE(read_bytes(fixture.out) == read_bytes(fixture.folder / "expected.knn"));
   }
+}
+
+// An answer there would go with the shards.
+TEST(Shards, AnAnswerInAFolderThatAMergeRemovesIsRefused) {
+  const Fixture fixture;
+  JobOptions options = options_for();
+  options.work_dir = fixture.out + ".work";
+  for (const std::uint32_t number : {1u, 2u}) run_shard({fixture.base, ""}, fixture.out, options, number, 2);
+  std::filesystem::create_directory(join::merge_path(options.work_dir));
+  for (const std::string& path :
+       {join::merge_path(options.work_dir) + "/lock", join::merge_path(options.work_dir) + "/5.run",
+        join::shard_path(options.work_dir, {2, 2}) + "/9.run", options.work_dir + "/journal"}) {
+    expect_error(ErrorCode::kInvalidArgument, [&] { merge_shards({fixture.base, ""}, path, options); });
+    EXPECT_FALSE(std::filesystem::exists(path)) << path;
+  }
+  EXPECT_EQ(merge_shards({fixture.base, ""}, fixture.out, options).shards, 2u);
 }
 
 // In the words of other jobs, and before shards are looked for.
@@ -346,7 +362,7 @@ TEST(Shards, MergeNamesWhatIsMissingUnfinishedAtWorkOrForeignAndWritesNothing) {
   }
   {
     const join::WorkFolder other_merge(join::merge_path(fixture.out + ".work"), {1, 1, 1});
-    refuses(ErrorCode::kInvalidArgument, {"work/merge' is in use by process " + std::to_string(::getpid())});
+    refuses(ErrorCode::kInvalidArgument, {"work/merge-of-shards' is in use by process " + std::to_string(::getpid())});
   }
   JobOptions other = options;
   other.top_k = kTopK + 1;

@@ -56,6 +56,7 @@ std::vector<Fact> describe_plan(const JobPlan& plan, double flops_per_second) {
           fact("pairs_total", plan.pairs_total),
           fact("pairs_scored", plan.pairs_scored),
           number("flops", plan.flops, fmt::format("{:.4g} GFLOP", plan.flops / 1e9)),
+          fact("first_look_isa", plan.first_look_isa),
           yes_or_no("screened", plan.screened),
           fact("screen_first_dims", plan.screen_first_dims),
           fact("screen_next_dims", plan.screen_next_dims),

@@ -19,19 +19,19 @@ void append_dense(const std::vector<std::uint64_t>& rows, Side& field, std::uint
   constexpr std::uint64_t kBytesAtOnce = 256 << 10, kRowsOfATask = 4;
   const std::uint64_t columns = field.matrix.columns();
   const std::uint64_t at_once = std::max<std::uint64_t>(1, kBytesAtOnce / (columns * sizeof(float)));
-  std::vector<float> values;
-  for (std::uint64_t begin = 0, end; begin < rows.size(); begin = end) {
-    end = std::min<std::uint64_t>(begin + at_once, rows.size());
-    values.resize(static_cast<std::size_t>((end - begin) * columns));
-    run_in_arena(threads, [&] {
+  run_in_arena(threads, [&] {
+    std::vector<float> values;
+    for (std::uint64_t begin = 0, end; begin < rows.size(); begin = end) {
+      end = std::min<std::uint64_t>(begin + at_once, rows.size());
+      values.resize(static_cast<std::size_t>((end - begin) * columns));
       parallel_pieces(begin, end, kRowsOfATask, [&](std::uint64_t first, std::uint64_t last) {
         std::vector<std::byte> stored(static_cast<std::size_t>(field.dense->row_stride_bytes()));
         for (std::uint64_t i = first; i < last; ++i)
           field.dense->decode_row(rows[i], stored, values.data() + (i - begin) * columns);
       });
-    });
-    sample.append_rows(values);
-  }
+      sample.append_rows(values);
+    }
+  });
   field.dense->check_unchanged();
 }
 

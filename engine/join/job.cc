@@ -77,8 +77,9 @@ class Run {
   double seconds_screen_ = 0.0;
   std::optional<TopKState> state_;
   std::optional<Checkpointer> checkpointer_;
-  std::optional<AnswerWriter> answer_;  // unless this is a shard
-  std::optional<Checkpoint> earlier_;   // what an earlier process left
+  std::optional<AnswerWriter> answer_;                 // unless this is a shard
+  std::optional<Checkpoint> earlier_;                  // what an earlier process left
+  PairScoring own_pair_scoring_ = PairScoring::kAuto;  // were there no earlier one
   bool writing_failed_ = false;
   std::uint64_t rows_resumed_ = 0;  // final by an earlier process
   bool began_again_ = false;
@@ -133,6 +134,7 @@ void Run::prepare() {
 void Run::take_earlier_pair_scoring() {
   const plan::Shapes& shapes = prepared_.shapes;
   if (!earlier_ || !shapes.self_join || shapes.all_pairs || options_.shard) return;
+  own_pair_scoring_ = shapes.pairs;
   prepared_.take_pair_scoring(earlier_->scores_twice ? PairScoring::kTwice : PairScoring::kOnce);
 }
 
@@ -144,7 +146,7 @@ void Run::take_earlier_sample() {
   earlier_.reset();
   began_again_ = true;
   prepared_.take_sample({});
-  prepared_.take_pair_scoring(options_.pairs);
+  prepared_.take_pair_scoring(own_pair_scoring_);
 }
 
 // A search puts nothing by but rows that are done, nor does a self-join that scores pairs twice.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 
@@ -196,7 +197,7 @@ std::optional<Checkpoint> WorkFolder::load() {
   const os::File file = os::File::open_for_reading(path);
   const std::uint64_t size = file.size();
   constexpr std::uint64_t kLargest = std::uint64_t{1} << 30;
-  if (size < sizeof(JournalHeader) + sizeof(std::uint64_t) || size > kLargest)
+  if (size < offsetof(JournalHeader, job_identity) + sizeof(std::uint64_t) || size > kLargest)
     refuse(path, "has an impossible length;");
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   file.read_exactly_at(bytes, 0);
@@ -204,12 +205,13 @@ std::optional<Checkpoint> WorkFolder::load() {
   std::uint64_t stored_hash = 0;
   std::memcpy(&stored_hash, bytes.data() + body, sizeof stored_hash);
   JournalHeader header{};
-  std::memcpy(&header, bytes.data(), sizeof header);
+  std::memcpy(&header, bytes.data(), std::min(body, sizeof header));
   if (std::memcmp(header.magic, kJournalMagic, sizeof header.magic) != 0 ||
       stored_hash != XXH3_64bits(bytes.data(), body))
     refuse(path, "is damaged (its checksum does not match);");
   if (header.version != kJournalVersion)
     refuse(path, "was written by another version of simtile; go on with that one, or");
+  if (body < sizeof header) refuse(path, "has an impossible length;");
   const std::uint64_t runs = (body - sizeof header) / sizeof(RunInfo);
   if (header.finished_count > runs || header.candidates_count != runs - header.finished_count ||
       body != sizeof header + runs * sizeof(RunInfo))

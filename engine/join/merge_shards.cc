@@ -95,6 +95,14 @@ std::set<std::uint32_t> shard_counts(const std::string& work_path) {
   return counts;
 }
 
+// Those in which a merge removes what it knows by its name.
+std::vector<std::string> folders_of_work(const std::string& work_path) {
+  std::vector<std::string> folders{work_path, merge_path(work_path)};
+  for (const std::uint32_t count : shard_counts(work_path))
+    for (std::uint32_t number = 1; number <= count; ++number) folders.push_back(shard_path(work_path, {number, count}));
+  return folders;
+}
+
 [[noreturn]] void refuse(const ShardSet& set, std::uint32_t count, const std::string& work_path) {
   const std::string of_count = " of " + std::to_string(count);
   if (!set.of_another_job.empty())
@@ -141,8 +149,7 @@ class Merge {
   const std::string& output_path_;
   const std::string work_path_;
   PreparedJob prepared_;
-  // Locked, so that two merges never meet, and for what is merged in rounds. It goes with all that is in it, what a
-  // merge that was killed left there too.
+  // Locked, so that two merges never meet, and for what is merged in rounds. It goes with all that is in it.
   std::optional<WorkFolder> rounds_;
   std::vector<FinishedShard> shards_;
   MergeReport report_;
@@ -182,7 +189,7 @@ ShardSet Merge::open_set(std::uint32_t count) const {
 
 // Takes the first set that is whole; false when the output makes that unnecessary.
 bool Merge::find_shards() {
-  const std::set<std::uint32_t> counts = shard_counts(work_path_);
+  const std::set<std::uint32_t> counts = rounds_ ? shard_counts(work_path_) : std::set<std::uint32_t>();
   std::optional<std::pair<ShardSet, std::uint32_t>> nearest;
   for (const std::uint32_t count : counts) {
     ShardSet set = open_set(count);
@@ -210,9 +217,10 @@ bool Merge::output_is_the_answer() const {
 
 // Throws where another merge is at work.
 void Merge::take_turn() {
-  if (os::is_directory(work_path_))
-    rounds_.emplace(merge_path(work_path_),
-                    RunScope{prepared_.identity(), prepared_.shapes.query_rows, prepared_.shapes.base_rows});
+  if (!os::is_directory(work_path_)) return;
+  rounds_.emplace(merge_path(work_path_),
+                  RunScope{prepared_.identity(), prepared_.shapes.query_rows, prepared_.shapes.base_rows});
+  rounds_->clear();  // of what a merge that was killed left, whose room the answer may need
 }
 
 void Merge::remove_left_overs() const {
@@ -318,12 +326,16 @@ MergeReport Merge::finish() {
 
 MergeReport merge_shards(const JobInput& input, const std::string& output_path, const JobOptions& options) {
   join::check_output(output_path, input);
+  const std::string work_path = join::work_path(options, output_path);
+  for (const std::string& folder : join::folders_of_work(work_path)) {
+    join::refuse_work_file(folder, output_path);
+    for (const std::string& path : join::files_read(input)) join::refuse_work_file(folder, path);
+  }
   if (join::wants_all_pairs(options))
     throw Error(ErrorCode::kInvalidArgument,
                 "there are no shards of a job without --top-k; give it as the shards were given it");
   JobOptions whole = options;
   whole.shard.reset();
-  const std::string work_path = join::work_path(options, output_path);
   try {
     const MergeReport report = join::Merge(input, output_path, std::move(whole)).finish();
     os::remove_empty_directory(work_path);

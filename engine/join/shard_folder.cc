@@ -12,7 +12,7 @@ std::string shard_path(const std::string& work_path, const Shard& shard) {
   return work_path + "/shard-" + std::to_string(shard.number) + "-of-" + std::to_string(shard.count);
 }
 
-std::string merge_path(const std::string& work_path) { return work_path + "/merge"; }
+std::string merge_path(const std::string& work_path) { return work_path + "/merge-of-shards"; }
 
 std::optional<Shard> shard_of_name(const std::string& name) {
   Shard shard{0, 0};

@@ -46,12 +46,8 @@ bool has_matrix_unit() noexcept {
 }
 
 bool has_bfloat16_products() noexcept {
-  constexpr unsigned kBfloat16 = 1u << 5;  // of leaf 7, subleaf 1, EAX
-  static const bool has = [] {
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    return is_supported(Isa::kAvx512) && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kBfloat16) != 0;
-  }();
-  return has;
+  // Compilers take the one to imply the other.
+  return is_supported(Isa::kAvx512) && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
 }
 
 const ScreenKernel& select_screen_kernel(Isa isa) {

@@ -143,7 +143,8 @@ struct ScreenKernel {
   PackPanel pack_base_panel;
   ScreenStrip inner_product;
   ScreenStrip squared_l2;  // by product
-  // The bounds themselves; may write those of all query_width rows, whether they exist or not.
+  // The bounds themselves; may write those of all query_width rows, whether they exist or not. Wants the strip's
+  // partial_scores too.
   StoreStrip store_bounds;
 };
 

@@ -1,6 +1,7 @@
 #include "engine/memory/lease.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "engine/base/checked.h"
@@ -139,18 +140,26 @@ Lease LeasedSection::lease(std::uint64_t offset, std::uint64_t bytes) {
   return lease;
 }
 
-// A block that is read whole to be hashed costs less than one that is mapped for it, page by page.
+// Blocks that have to be hashed are read whole: that costs less than to map them, page by page.
 void LeasedSection::read(std::uint64_t offset, std::span<std::byte> bytes) {
-  std::vector<std::byte> whole;
-  for (std::uint64_t block = offset / kBlockBytes; block * kBlockBytes < offset + bytes.size(); ++block) {
-    if (are_checked(block, 1)) continue;
-    const std::uint64_t begin = block * kBlockBytes;
-    whole.resize(static_cast<std::size_t>(std::min(kBlockBytes, ContainerFile::padded_bytes(*section_) - begin)));
-    container_->read_section(*section_, begin, whole);
-    check_blocks(block, whole);
-  }
+  if (bytes.empty()) return;
   loaded_bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
-  container_->read_section(*section_, offset, bytes);
+  const std::uint64_t first = offset / kBlockBytes;
+  const std::uint64_t end =
+      std::min(round_up(offset + bytes.size(), kBlockBytes), ContainerFile::padded_bytes(*section_));
+  try {
+    if (are_checked(first, divide_up(end, kBlockBytes) - first)) {
+      container_->read_section(*section_, offset, bytes);
+      return;
+    }
+    std::vector<std::byte> blocks(static_cast<std::size_t>(end - first * kBlockBytes));
+    container_->read_section(*section_, first * kBlockBytes, blocks);
+    check_blocks(first, blocks);
+    std::memcpy(bytes.data(), blocks.data() + (offset - first * kBlockBytes), bytes.size());
+  } catch (const Error&) {
+    container_->check_unchanged();  // which knows the better reason
+    throw;
+  }
 }
 
 void LeasedSection::prefetch(std::uint64_t offset, std::uint64_t bytes) noexcept {

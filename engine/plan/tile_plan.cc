@@ -174,10 +174,11 @@ double overhead_seconds(const Shapes& shapes, const TilePlan& plan) {
   const double keys_selected = arrivals * static_cast<double>(plan.reservoir_capacity) /
                                static_cast<double>(plan.reservoir_capacity - plan.kept);
   const SpillWork spilled = spills(shapes, plan) ? spill_work(shapes, plan) : SpillWork{};
+  const double speedup = shapes.plans_a_look() ? shapes.look_speedup : 1.0;
   const double second_time =
       plan.scores_twice
           ? static_cast<double>(distinct_pairs_of_rows(shapes, shapes.query_begin(), shapes.query_end())) *
-                static_cast<double>(multiplications_of_pair(shapes))
+                static_cast<double>(multiplications_of_pair(shapes)) / speedup
           : 0.0;
   return kSecondsPerLoadedByte * loaded_rows * static_cast<double>(streamed_row_bytes(shapes)) +
          kSecondsPerPanelByte * panel_rows * static_cast<double>(panel_row_bytes(shapes)) +
