@@ -316,6 +316,7 @@ MergeReport Merge::finish() {
     report_.was_done = true;
     remove_left_overs();
   }
+  if (rounds_) rounds_->remove();
   report_.peak_rss_bytes = read_process_memory().peak_rss_bytes;
   report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   return report_;
