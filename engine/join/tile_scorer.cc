@@ -110,8 +110,9 @@ std::uint64_t TileScorer::first_column_met(const Stripe& stripe, const plan::Til
 // about as much as ten: beyond a share, the definition's kernel is the faster way. Where the margin itself lets many
 // through (rows far from the origin and near to each other), it is not tried again soon.
 void TileScorer::choose_next_method(const Stripe& stripe, const plan::Tile& tile) noexcept {
-  const double saved = 1.0 - 1.0 / screen_kernel_->speedup;  // by a look that leaves nothing
-  const double largest_share = shapes_.plans_a_look() ? saved / 9.5 : 0.02;
+  constexpr double kPairsForOneThatIsLeft = 9.5;
+  const double saved = 1.0 - 1.0 / screen_kernel_->speedup;  // of a pair, by a look that leaves nothing
+  const double largest_share = shapes_.plans_a_look() ? saved / kPairsForOneThatIsLeft : 0.02;
   constexpr std::uint32_t kMostTilesBeforeAnotherTry = 64;
   const auto pairs = static_cast<double>(stripe.rows() * (tile.base_end - tile.base_begin));
   const bool few = static_cast<double>(survivors_of_tile_) < largest_share * pairs;
