@@ -161,6 +161,7 @@ void store_bounds(const Strip& strip, float* scores, std::size_t stride) {
 // Where the coordinates of a row stand, from its first on, and how sixteen of them from a multiple of sixteen on are
 // put there.
 struct QueryLayout {
+  static constexpr std::uint32_t kRows = kWidth;
   static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
     return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
            row % kTileRows * kBlockDims + dim % kBlockDims;
@@ -171,6 +172,7 @@ struct QueryLayout {
   }
 };
 struct BaseLayout {
+  static constexpr std::uint32_t kRows = kWidth;
   static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
     return std::size_t{dim / kBlockDims} * kBlockElements + row / kTileRows * kTileElements +
            dim % kBlockDims / 2 * kBlockDims + row % kTileRows * 2 + dim % 2;
@@ -186,16 +188,12 @@ struct BaseLayout {
 
 void pack_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                       float* panel) {
-  auto* out = reinterpret_cast<Bfloat16*>(panel);
-  pack_query_rows<QueryLayout>(values, row_stride, rows, dims, depth_of(dims), out);
-  clear_rows<QueryLayout>(rows, kWidth, depth_of(dims), out);
+  pack_query_rows<QueryLayout>(values, row_stride, rows, dims, depth_of(dims), panel);
 }
 
 void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                      float* panel) {
-  auto* out = reinterpret_cast<Bfloat16*>(panel);
-  pack_base_rows<BaseLayout>(values, row_stride, rows, dims, depth_of(dims), out);
-  clear_rows<BaseLayout>(rows, kWidth, depth_of(dims), out);
+  pack_base_rows<BaseLayout>(values, row_stride, rows, dims, depth_of(dims), panel);
 }
 
 std::size_t floats_of_row(std::uint32_t dims) { return depth_of(dims) * sizeof(Bfloat16) / sizeof(float); }

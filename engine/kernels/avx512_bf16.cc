@@ -46,6 +46,7 @@ void store_bounds(const Strip& strip, float* scores, std::size_t stride) {
 // put there from an even one on.
 template <std::uint32_t kWidth>
 struct PairLayout {
+  static constexpr std::uint32_t kRows = kWidth;
   static inline std::size_t at(std::uint32_t row, std::uint32_t dim) {
     return (std::size_t{dim / 2} * kWidth + row) * 2 + dim % 2;
   }
@@ -61,16 +62,12 @@ struct PairLayout {
 
 void pack_query_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                       float* panel) {
-  auto* out = reinterpret_cast<Bfloat16*>(panel);
-  pack_query_rows<PairLayout<kQueryWidth>>(values, row_stride, rows, dims, 2 * steps_of(dims), out);
-  clear_rows<PairLayout<kQueryWidth>>(rows, kQueryWidth, 2 * steps_of(dims), out);
+  pack_query_rows<PairLayout<kQueryWidth>>(values, row_stride, rows, dims, 2 * steps_of(dims), panel);
 }
 
 void pack_base_panel(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
                      float* panel) {
-  auto* out = reinterpret_cast<Bfloat16*>(panel);
-  pack_base_rows<PairLayout<kBaseWidth>>(values, row_stride, rows, dims, 2 * steps_of(dims), out);
-  clear_rows<PairLayout<kBaseWidth>>(rows, kBaseWidth, 2 * steps_of(dims), out);
+  pack_base_rows<PairLayout<kBaseWidth>>(values, row_stride, rows, dims, 2 * steps_of(dims), panel);
 }
 
 }  // namespace

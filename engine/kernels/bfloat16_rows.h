@@ -67,30 +67,35 @@ inline RowSquares pack_row(const float* values, std::uint32_t dims, std::uint32_
 }
 
 template <typename Layout>
-inline void clear_rows(std::uint32_t first, std::uint32_t width, std::uint32_t depth, Bfloat16* panel) {
-  for (std::uint32_t row = first; row < width; ++row)
+inline void clear_rows(std::uint32_t first, std::uint32_t depth, Bfloat16* panel) {
+  for (std::uint32_t row = first; row < Layout::kRows; ++row)
     for (std::uint32_t d = 0; d < depth; ++d) panel[Layout::at(row, d)] = 0;
 }
 
-// The rows' coordinates and norms, zeros up to `depth`. A layout says where in the panel a row's coordinate stands.
+// The panel of some rows: coordinates and norms, zeros up to `depth` and in the rows that are missing. A layout says
+// where in it a row's coordinate stands.
 template <typename Layout>
 inline void pack_query_rows(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
-                            std::uint32_t depth, Bfloat16* panel) {
+                            std::uint32_t depth, float* panel) {
+  auto* out = reinterpret_cast<Bfloat16*>(panel);
   for (std::uint32_t r = 0; r < rows; ++r) {
-    const RowSquares squares = pack_row<Layout>(values + r * row_stride, dims, depth, r, panel);
-    panel[Layout::at(r, dims)] = norm_above(squares.lost);
-    panel[Layout::at(r, dims + 1)] = norm_above(squares.rounded);
+    const RowSquares squares = pack_row<Layout>(values + r * row_stride, dims, depth, r, out);
+    out[Layout::at(r, dims)] = norm_above(squares.lost);
+    out[Layout::at(r, dims + 1)] = norm_above(squares.rounded);
   }
+  clear_rows<Layout>(rows, depth, out);
 }
 
 template <typename Layout>
 inline void pack_base_rows(const float* values, std::size_t row_stride, std::uint32_t rows, std::uint32_t dims,
-                           std::uint32_t depth, Bfloat16* panel) {
+                           std::uint32_t depth, float* panel) {
+  auto* out = reinterpret_cast<Bfloat16*>(panel);
   for (std::uint32_t r = 0; r < rows; ++r) {
-    const RowSquares squares = pack_row<Layout>(values + r * row_stride, dims, depth, r, panel);
-    panel[Layout::at(r, dims)] = norm_above(squares.exact);
-    panel[Layout::at(r, dims + 1)] = norm_above(squares.lost);
+    const RowSquares squares = pack_row<Layout>(values + r * row_stride, dims, depth, r, out);
+    out[Layout::at(r, dims)] = norm_above(squares.exact);
+    out[Layout::at(r, dims + 1)] = norm_above(squares.lost);
   }
+  clear_rows<Layout>(rows, depth, out);
 }
 
 }  // namespace
