@@ -1,5 +1,4 @@
-// What `plan` foretells is what the job's report says: bytes read, within a twentieth, and bytes spilled, which depend
-// on which bounds are known when, within a twelfth.
+// What `plan` foretells is what the job's report says: bytes read and spilled, within a twentieth.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -35,10 +34,10 @@ class PlanReport : public testing::Test {
   }
 
   // Gives the report.
-  json expect_agreement(const std::vector<std::string>& job) {
+  json expect_agreement(const std::vector<std::string>& job, double share_spilled = 0.05) {
     SCOPED_TRACE(testing::PrintToString(job));
     const auto [plan, report] = plan_and_report(job);
-    for (const auto& [key, share] : {std::pair{"bytes_read", 0.05}, {"bytes_spilled", 1.0 / 12}}) {
+    for (const auto& [key, share] : {std::pair{"bytes_read", 0.05}, {"bytes_spilled", share_spilled}}) {
       const double said = report[key];
       EXPECT_NEAR(plan[key].get<double>(), said, share * said) << key;
     }
@@ -53,8 +52,10 @@ TEST_F(PlanReport, AgreeOfJoins) {
   generate(matrix_, 20'000, 32);
   for (const char* metric : {"cosine", "l2"}) {
     expect_agreement({"join", matrix_, "-k", "10", "--metric", metric});
-    const json spilling =
-        expect_agreement({"join", matrix_, "-k", "200", "--metric", metric, "--pairs", "once", "--budget", "32MiB"});
+    // What is spilled depends on which bounds are known when: 6% were seen, where a look leaves room for a small
+    // sample.
+    const json spilling = expect_agreement(
+        {"join", matrix_, "-k", "200", "--metric", metric, "--pairs", "once", "--budget", "32MiB"}, 1.0 / 12);
     EXPECT_GT(spilling["bytes_spilled"], 20'000 * 200 * 12 * 3 / 2) << "it spilled nothing";
   }
   const json twice = expect_agreement({"join", matrix_, "-k", "200", "--budget", "32MiB"});
